@@ -1,0 +1,99 @@
+"""What sam3 0.1.4 needs to run off CUDA and without triton: every mend in one place.
+
+sam3/model/edt.py:6                  imports triton               -> `prepare_import`, a stand-in meanwhile
+sam3/model/position_encoding.py:47   makes tensors on "cuda"      -> `building_on`, while the model is built
+sam3/model/decoder.py:281            makes tensors on "cuda"      -> `building_on`, while the model is built
+sam3/model/geometry_encoders.py:659  pins memory                  -> `prepare_import`, in `_encode_boxes` alone
+
+Nothing here changes a result, and nothing takes effect on CUDA.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["building_on", "prepare_import"]
+
+_lock = threading.Lock()
+
+
+def prepare_import() -> None:
+    """Import sam3 so that it works on this machine; to be called before any other import of sam3."""
+    with _lock, warnings.catch_warnings():
+        # sam3 uses deprecated parts of torch, and CUDA's autocast in decorators: nothing for users to mend.
+        warnings.simplefilter("ignore")
+        if importlib.util.find_spec("triton") is None:
+            with _stand_in_for_triton():
+                importlib.import_module("sam3.model.edt")
+        _encode_boxes_without_pinning(importlib.import_module("sam3.model.geometry_encoders"))
+
+
+@contextmanager
+def building_on(device: torch.device | str) -> Iterator[None]:
+    """Tensors that sam3's constructors put on "cuda" go to `device` instead. For this thread only."""
+    with _OnDevice(torch.device(device)):
+        yield
+
+
+class _OnDevice(TorchFunctionMode):
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("device") == "cuda":
+            kwargs["device"] = self.device
+        return func(*args, **kwargs)
+
+
+class _WithoutPinning(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.pin_memory:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _encode_boxes_without_pinning(module: Any) -> None:
+    encoder = module.SequenceGeometryEncoder
+    original = encoder._encode_boxes
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def encode_boxes(self: Any, boxes: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if boxes.is_cuda:
+            return original(self, boxes, *args, **kwargs)
+        with _WithoutPinning():
+            return original(self, boxes, *args, **kwargs)
+
+    encoder._encode_boxes = encode_boxes
+
+
+@contextmanager
+def _stand_in_for_triton() -> Iterator[None]:
+    """Can be imported and decorate a kernel, never run it: sam3 calls the kernel for video on CUDA."""
+    triton, language = ModuleType("triton"), ModuleType("triton.language")
+    vars(triton).update(jit=lambda function: function, language=language)
+    vars(language).update(constexpr=object)
+    stand_ins = {"triton": triton, "triton.language": language}
+    before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+        sys.modules.update(before)
