@@ -3,7 +3,7 @@
 sam3/model/edt.py:6                  imports triton               -> `prepare_import`, a stand-in meanwhile
 sam3/model/position_encoding.py:47   makes tensors on "cuda"      -> `building_on`, while the model is built
 sam3/model/decoder.py:281            makes tensors on "cuda"      -> `building_on`, while the model is built
-sam3/model/geometry_encoders.py:659  pins memory                  -> `prepare_import`, in `_encode_boxes` alone
+sam3/model/geometry_encoders.py:659  pins memory                  -> `prepare_import`, in `_encode_boxes`
 
 Nothing here changes a result, and nothing takes effect on CUDA.
 """
