@@ -17,9 +17,6 @@ __all__ = ["FakeObject", "FakeSegmenter"]
 
 SAME_BOX_IOU = 0.5
 REJECTED, LIKE_REJECTED = 0.1, 0.4  # what a negative box leaves of the score: of the object, of its kind
-    0.1,
-    0.4,
-)  # what a negative box leaves of a score: of the object's own, of its kind's
 
 
 @dataclass(frozen=True, eq=False)
