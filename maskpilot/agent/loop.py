@@ -1,0 +1,212 @@
+"""The loop: observe, decide, apply, segment, record, until the policy is satisfied or a limit is reached.
+
+It knows no torch and no openai. What a policy does wrong comes back to it as a note; whatever ends a session,
+the caller gets the state that the policy itself rated best.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from maskpilot.agent.policy import Observation, Policy
+from maskpilot.agent.turn import Turn, canonical, take_turn
+from maskpilot.errors import MaskpilotError, SessionFailed
+from maskpilot.segmenters.base import ImageSession
+from maskpilot.tools import Roster, SessionState, refresh
+from maskpilot.trajectory import Ending, Recorder, Setup, Step, Trajectory, best_step
+from maskpilot.types import Budget, Decision, Mask, Stop, Usage, Verdict
+
+__all__ = ["run_session"]
+
+MAX_ERRORS_IN_A_ROW = 3
+MAX_REPEATS = 3
+
+
+def run_session(
+    setup: Setup,
+    image: Image.Image,
+    session: ImageSession,
+    policy: Policy,
+    *,
+    recorder: Recorder | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trajectory:
+    """Let a policy pilot a segmenter on one image until it finishes or a limit ends it.
+
+    Args:
+        setup: the query, the tools on offer and the limits; recorded as it is.
+        image: RGB, upright; the one that `session` was opened on.
+        session: the segmenter's session on the image; it is left open.
+        policy: decides; it serves this session alone.
+        recorder: gets every step before the next one starts.
+        clock: seconds; for tests.
+
+    Raises:
+        SessionFailed: the segmenter, the policy or the recorder failed; it carries the trajectory up to
+            there, best result included. Nothing that a model says raises it.
+    """
+    run = _Run(setup, image, clock)
+    try:
+        if recorder:
+            recorder.start(setup)
+        while run.ending is None:
+            began = clock()
+            decision = policy.decide(run.observation())
+            turn = take_turn(run.state, decision, setup.tools)
+            detections = session.segment(turn.state.prompts)
+            run.state, run.roster = refresh(turn.state, detections, run.roster)
+            step = run.advance(decision, turn, clock() - began)
+            if recorder:
+                recorder.step(step)
+    except KeyboardInterrupt:
+        run.ending = run.closed(Stop.interrupted)
+    except Exception as error:
+        run.ending = run.closed(Stop.failed, error=_said(error))
+        if recorder:
+            _try_to_end(recorder, run.ending)
+        raise SessionFailed(_said(error), run.trajectory()) from error
+    if recorder:
+        recorder.end(run.ending)
+    return run.trajectory()
+
+
+@dataclass
+class _Run:
+    """A session while it runs: the one place where its state changes."""
+
+    setup: Setup
+    image: Image.Image
+    clock: Callable[[], float]
+    state: SessionState = field(init=False)
+    roster: Roster = field(default_factory=Roster)
+    steps: tuple[Step, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    ending: Ending | None = None
+    errors_in_a_row: int = 0
+    seen: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.state = SessionState(self.setup.image.width, self.setup.image.height)
+        self.started = self.clock()
+        self._before: SessionState = self.state
+
+    def observation(self) -> Observation:
+        last = self.steps[-1] if self.steps else None
+        before = _shown(self.steps[-2]) if len(self.steps) > 1 else {}
+        now = _shown(last) if last else {}
+        return Observation(
+            image=self.image,
+            query=self.setup.query,
+            state=self.state,
+            new=frozenset(number for number, mask in now.items() if before.get(number) != mask),
+            gone=frozenset(before) - frozenset(now),
+            notes=(*last.errors, *last.notes) if last else (),
+            zooms=last.zooms if last else (),
+            tools=self.setup.tools,
+            steps=self.steps,
+            left=self._left(),
+        )
+
+    def advance(self, decision: Decision, turn: Turn, seconds: float) -> Step:
+        """Take in what a round did, and see whether it was the last one."""
+        before, self._before = self._before, self.state
+        repeats = self._count(decision, before)
+        again = "this was done before in the same state and gave the same; try something else"
+        step = Step(
+            index=len(self.steps),
+            decision=decision,
+            rating=turn.rating,
+            errors=turn.errors,
+            notes=(*turn.notes, again) if repeats > 1 and turn.verdict is None else turn.notes,
+            prompts=self.state.prompts,
+            instances=self.state.shown,
+            locked=tuple(sorted(instance.id for instance in self.state.locked)),
+            dropped=tuple(sorted(instance.id for instance in self.state.dropped)),
+            zooms=turn.zooms,
+            seconds=seconds,
+        )
+        self.steps = (*self.steps, step)
+        self.usage += decision.usage
+        self.errors_in_a_row = 0 if turn.applied else self.errors_in_a_row + 1
+        if turn.verdict is not None:
+            self.ending = self._finished(turn, turn.verdict, selected=self.state.key != before.key)
+        elif decision.refused:
+            self.ending = self.closed(Stop.refused)
+        elif self.errors_in_a_row >= MAX_ERRORS_IN_A_ROW or repeats >= MAX_REPEATS:
+            self.ending = self.closed(Stop.repeated_errors)
+        elif (limit := self._limit()) is not None:
+            self.ending = self.closed(limit)
+        return step
+
+    def closed(self, stop: Stop, *, error: str = "") -> Ending:
+        """An ending that the policy did not choose: its best state so far is the result."""
+        return Ending(
+            stop, Verdict.none, "", best_step(self.steps), self.usage, self.clock() - self.started, error
+        )
+
+    def trajectory(self) -> Trajectory:
+        return Trajectory(self.setup, self.steps, self.ending)
+
+    def _finished(self, turn: Turn, verdict: Verdict, *, selected: bool) -> Ending:
+        """The policy's own ending.
+
+        What `finish` leaves is the result, unless the policy rated an earlier state higher; masks that it
+        `selected` beside `finish` are its last word, given after the rating.
+        """
+        seconds = self.clock() - self.started
+        if verdict is Verdict.absent:
+            return Ending(Stop.absent, verdict, turn.reason, None, self.usage, seconds)
+        best = len(self.steps) - 1
+        earlier = best_step(self.steps)
+        if turn.rating is not None and earlier is not None and earlier < best and not selected:
+            rated = self.steps[earlier + 1].rating
+            best = earlier if rated is not None and rated > turn.rating else best
+        return Ending(Stop.finished, verdict, turn.reason, best, self.usage, seconds)
+
+    def _count(self, decision: Decision, before: SessionState) -> int:
+        """How often the same was asked for in the same state: what a cycle of any length comes to."""
+        key = (canonical(decision.calls), before.key)
+        self.seen[key] += 1
+        return self.seen[key]
+
+    def _left(self) -> Budget:
+        limits = self.setup.budget
+        spent = self.clock() - self.started
+        return Budget(
+            max_rounds=None if limits.max_rounds is None else limits.max_rounds - len(self.steps),
+            max_seconds=None if limits.max_seconds is None else max(limits.max_seconds - spent, 1e-9),
+            max_tokens=None if limits.max_tokens is None else limits.max_tokens - self.usage.tokens,
+            max_cost=None if limits.max_cost is None else limits.max_cost - (self.usage.cost or 0.0),
+        )
+
+    def _limit(self) -> Stop | None:
+        limits = self.setup.budget
+        reached = (
+            (Stop.max_rounds, limits.max_rounds, len(self.steps)),
+            (Stop.max_seconds, limits.max_seconds, self.clock() - self.started),
+            (Stop.max_tokens, limits.max_tokens, self.usage.tokens),
+            (Stop.max_cost, limits.max_cost, self.usage.cost or 0.0),
+        )
+        return next((stop for stop, limit, spent in reached if limit is not None and spent >= limit), None)
+
+
+def _shown(step: Step) -> dict[int, Mask]:
+    return {instance.id: instance.mask for instance in step.instances}
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, MaskpilotError) else f"{type(error).__name__}: {error}"
+
+
+def _try_to_end(recorder: Recorder, ending: Ending) -> None:
+    """Record a failure; where the recorder itself is what failed, the first error is the one to report."""
+    try:
+        recorder.end(ending)
+    except MaskpilotError:
+        return

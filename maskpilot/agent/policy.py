@@ -1,0 +1,64 @@
+"""What a policy is, and what it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from PIL import Image
+
+from maskpilot.tools import SessionState
+from maskpilot.trajectory import Step
+from maskpilot.types import Box, Budget, Decision
+
+__all__ = ["Observation", "Policy"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What a policy may see. The ground truth is not among it.
+
+    Attributes:
+        image: RGB, upright.
+        query: in the user's words.
+        state: prompts, ledger and the masks that are shown (`state.shown`).
+        new: ids that were not shown in the last round, or whose masks changed.
+        gone: ids that were shown in the last round and are no longer.
+        notes: what the last round did: errors first, then warnings.
+        zooms: places that the policy asked to see closer, in pixels.
+        tools: names of the tools on offer.
+        steps: the rounds so far.
+        left: what is left of the budget.
+    """
+
+    image: Image.Image
+    query: str
+    state: SessionState
+    new: frozenset[int]
+    gone: frozenset[int]
+    notes: tuple[str, ...]
+    zooms: tuple[Box, ...]
+    tools: tuple[str, ...]
+    steps: tuple[Step, ...]
+    left: Budget
+
+
+class Policy(Protocol):
+    """Decides what to do next. One object serves one session: it may remember."""
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What a run records of it: "name", and what makes it repeatable; plain JSON data, no secrets.
+
+        "simulated": True marks a policy that is not a model looking at pictures.
+        """
+        ...
+
+    def decide(self, observation: Observation) -> Decision:
+        """Say what to do next.
+
+        Raises:
+            PolicyError: it cannot go on; what a model said is never a reason for that.
+        """
+        ...

@@ -1,0 +1,113 @@
+"""Every exception that maskpilot raises on purpose.
+
+    MaskpilotError
+    ├── Recoverable              told to the model as the next observation's note; the session goes on
+    │   ├── InvalidCall          a tool call whose arguments cannot be applied
+    │   ├── UnknownTool          a tool that does not exist, or is not offered in this session
+    │   └── MalformedReply       a reply in which no tool call could be found
+    └── Fatal                    ends the work at hand; the message says what was wrong and what to do
+        ├── InvalidInput         a query, an option or a setting that cannot be used (exit code 2)
+        ├── ImageError           a file that cannot be used as an image
+        ├── RunFolderError       a run folder that cannot be written, or already holds a run
+        ├── TrajectoryError      a recorded session that cannot be read
+        ├── SegmenterError       the segmenter failed
+        │   ├── WeightsUnavailable   weights missing, gated or not a checkpoint of this model
+        │   └── OutOfMemory          one request alone does not fit the device
+        ├── PolicyError          the policy cannot go on (an endpoint that refuses for good, a replay used up)
+        └── SessionFailed        a fatal error inside a session; carries the trajectory up to there
+
+The split that matters is the first one: a `Recoverable` error is the model's to mend, everything else is
+the person's. Nothing here is raised for what a model *said*; see `maskpilot.agent.loop`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maskpilot.trajectory import Trajectory
+
+__all__ = [
+    "Fatal",
+    "ImageError",
+    "InvalidCall",
+    "InvalidInput",
+    "MalformedReply",
+    "MaskpilotError",
+    "OutOfMemory",
+    "PolicyError",
+    "Recoverable",
+    "RunFolderError",
+    "SegmenterError",
+    "SessionFailed",
+    "TrajectoryError",
+    "UnknownTool",
+    "WeightsUnavailable",
+]
+
+
+class MaskpilotError(Exception):
+    """Root of the tree; catch it to catch everything that maskpilot raises on purpose."""
+
+
+class Recoverable(MaskpilotError):
+    """The model did something that it can put right once told how; the message is written for it."""
+
+
+class InvalidCall(Recoverable):
+    """A tool call whose arguments cannot be applied."""
+
+
+class UnknownTool(Recoverable):
+    """A tool that does not exist, or that this session does not offer."""
+
+
+class MalformedReply(Recoverable):
+    """A reply in which no tool call could be found."""
+
+
+class Fatal(MaskpilotError):
+    """Only a person can put this right; the message says what was wrong, where, and what to do."""
+
+
+class InvalidInput(Fatal):
+    """A query, an option or a setting that cannot be used."""
+
+
+class ImageError(Fatal):
+    """A file that cannot be used as an image."""
+
+
+class RunFolderError(Fatal):
+    """A run folder that cannot be written, or that already holds a run."""
+
+
+class TrajectoryError(Fatal):
+    """A recorded session that cannot be read."""
+
+
+class SegmenterError(Fatal):
+    """The segmenter failed on a request."""
+
+
+class WeightsUnavailable(SegmenterError):
+    """Weights that are missing, gated, or not a checkpoint of this model."""
+
+
+class OutOfMemory(SegmenterError):
+    """One request alone does not fit into the device's memory."""
+
+
+class PolicyError(Fatal):
+    """The policy cannot go on: an endpoint that refuses for good, a recorded session that is used up."""
+
+
+class SessionFailed(Fatal):
+    """A fatal error inside a session.
+
+    The cause is `__cause__`; `trajectory` holds every step up to there and the best result so far.
+    """
+
+    def __init__(self, message: str, trajectory: Trajectory) -> None:
+        super().__init__(message)
+        self.trajectory = trajectory

@@ -1,0 +1,159 @@
+"""Image files in, upright RGB pictures out.
+
+A file is data from anywhere: whatever is wrong with it ends in an `ImageError` that names the file, the
+fault and the remedy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maskpilot.errors import ImageError
+
+__all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image"]
+
+MAX_MEGAPIXELS = 64.0
+"""Larger pictures are refused unless the caller allows more: a small file can hide one that fills memory."""
+
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image file, decoded.
+
+    Attributes:
+        image: RGB, upright.
+        source: the file's own bytes, so that a run can keep exactly what it was given.
+        suffix: a file suffix that fits `source`, chosen by us and not by the file's name.
+        name: the file's name, for people; it is never used as a path.
+        notes: what was done to it that a person may want to know ("first of 12 frames").
+    """
+
+    image: Image.Image
+    source: bytes
+    suffix: str
+    name: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of `source`, in hexadecimal."""
+        return hashlib.sha256(self.source).hexdigest()
+
+
+def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedImage:
+    """Read an image file as upright 8-bit RGB.
+
+    EXIF rotation is applied; transparency is laid on white; of an animation the first frame is taken; 16-bit
+    grey is scaled from 0..65535, 32-bit data from its own range. All but the rotation is said in `notes`.
+
+    Raises:
+        ImageError: missing, a folder, not an image, damaged, or larger than `max_megapixels`.
+    """
+    source = _read(path)
+    try:
+        with _pillow_limit(max_megapixels):
+            opened = Image.open(io.BytesIO(source))
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not an image in a format that Pillow reads") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, max_megapixels, "far more") from error
+    except Exception as error:  # decoders raise almost anything on hostile bytes
+        raise ImageError(f"{path}: damaged image header ({type(error).__name__})") from error
+    with opened:
+        megapixels = opened.width * opened.height / 1e6
+        if megapixels > max_megapixels:
+            raise _too_large(path, max_megapixels, f"{megapixels:.0f}")
+        suffix = SUFFIXES.get(opened.format or "", ".bin")
+        try:
+            opened.load()
+            picture, notes = _to_rgb(opened)
+        except Exception as error:  # see above
+            raise ImageError(
+                f"{path}: truncated or damaged image data ({type(error).__name__}); download it again"
+            ) from error
+    return LoadedImage(image=picture, source=source, suffix=suffix, name=path.name, notes=notes)
+
+
+def from_picture(picture: Image.Image, name: str) -> LoadedImage:
+    """Wrap a picture made in memory; its source is a PNG of it."""
+    buffer = io.BytesIO()
+    rgb = picture.convert("RGB")
+    rgb.save(buffer, "PNG", compress_level=1)
+    return LoadedImage(image=rgb, source=buffer.getvalue(), suffix=".png", name=name)
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder, expected one image file")
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    if not path.is_file():
+        raise ImageError(f"{path}: not a regular file")
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    if not source:
+        raise ImageError(f"{path}: the file is empty (0 bytes)")
+    return source
+
+
+def _too_large(path: Path, limit: float, found: str) -> ImageError:
+    return ImageError(
+        f"{path}: {found} megapixels, the limit is {limit:g}; "
+        "if you trust this file, allow it with --max-megapixels"
+    )
+
+
+_limit_lock = threading.Lock()
+
+
+@contextmanager
+def _pillow_limit(megapixels: float) -> Iterator[None]:
+    """Let Pillow's own bomb check agree with ours: it is a module global, so one thread at a time.
+
+    Pillow warns above its limit and raises above twice that; 0 pixels of slack are needed on our side, since
+    the exact check follows on the opened header.
+    """
+    with _limit_lock:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(int(megapixels * 1e6), before or 0)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _to_rgb(opened: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    notes: list[str] = []
+    frames = getattr(opened, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"first of {frames} frames")
+    picture: Image.Image = ImageOps.exif_transpose(opened) or opened
+    if picture.mode.startswith("I;16"):
+        notes.append("16-bit grey scaled from 0..65535")
+        grey = np.asarray(picture, np.uint16).astype(np.float32) / 257.0
+        return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB"), tuple(notes)
+    if picture.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(picture, np.float64))
+        low, high = float(values.min()), float(values.max())
+        notes.append(f"{picture.mode}-mode data scaled from {low:g}..{high:g}")
+        scaled = (values - low) * (255.0 / (high - low) if high > low else 0.0)
+        return Image.fromarray(np.round(scaled).astype(np.uint8)).convert("RGB"), tuple(notes)
+    if picture.has_transparency_data:
+        notes.append("transparency laid on white")
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB"), tuple(notes)
+    return picture.convert("RGB"), tuple(notes)

@@ -1,0 +1,1 @@
+"""Segmenters: what finds masks. `base` says what one is; the implementations load torch lazily."""
