@@ -192,6 +192,7 @@ class TrajectoryWriter:
     def __init__(self, path: Path, *, resume: Trajectory | None = None) -> None:
         self._path = path
         self._resume = resume
+        self._failed = False
         try:
             # Unbuffered: what a full disk cut off can be taken back, and closing cannot fail later.
             self._file = path.open("xb" if resume is None else "r+b", buffering=0)
@@ -226,6 +227,8 @@ class TrajectoryWriter:
         self._write({"kind": "end", **asdict(ending)})
 
     def _write(self, record: Mapping[str, Any]) -> None:
+        if self._failed:  # a record is missing: what follows it would make no sense
+            raise RunFolderError(f"{self._path}: an earlier record could not be written")
         line = _line(record)
         begin = self._file.tell()
         try:
@@ -234,7 +237,8 @@ class TrajectoryWriter:
             os.fsync(self._file.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._file.truncate(begin)
+                self._file.truncate(self._file.seek(begin))
+            self._failed = True
             raise RunFolderError(
                 f"{self._path}: cannot be written ({error.strerror}); what was recorded before is intact. "
                 "Make room, then go on with --resume"

@@ -1,0 +1,163 @@
+"""Image files of every kind that a folder may hold."""
+
+import io
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskpilot.errors import ImageError
+from maskpilot.images import from_picture, load_image
+
+
+def saved(path: Path, picture: Image.Image, **options: object) -> Path:
+    picture.save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def half_red(width: int = 40, height: int = 20) -> Image.Image:
+    """Left half red, right half black."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, : width // 2, 0] = 255
+    return Image.fromarray(pixels)
+
+
+def test_a_plain_file_gives_its_pixels_and_its_own_bytes(tmp_path: Path) -> None:
+    path = saved(tmp_path / "red.png", half_red())
+    loaded = load_image(path)
+    assert np.array_equal(np.asarray(loaded.image), np.asarray(half_red()))
+    assert (loaded.source, loaded.suffix, loaded.notes) == (path.read_bytes(), ".png", ())
+    assert len(loaded.sha256) == 64
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "gif"])
+def test_common_formats_are_read(tmp_path: Path, suffix: str) -> None:
+    loaded = load_image(saved(tmp_path / f"red.{suffix}", half_red()))
+    assert (loaded.image.mode, loaded.image.size) == ("RGB", (40, 20))
+    assert loaded.suffix == f".{suffix}"
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees clockwise for display
+    loaded = load_image(saved(tmp_path / "turned.jpg", half_red(), exif=exif, quality=95))
+    assert loaded.image.size == (20, 40)
+    assert np.asarray(loaded.image)[5, 10, 0] > 200  # what was left is now on top
+    assert np.asarray(loaded.image)[35, 10, 0] < 60
+
+
+def test_sixteen_bit_grey_is_scaled_and_said(tmp_path: Path) -> None:
+    grey = np.array([[0, 257 * 100, 65535]], np.uint16)
+    loaded = load_image(saved(tmp_path / "deep.png", Image.fromarray(grey)))
+    assert np.asarray(loaded.image)[0, :, 0].tolist() == [0, 100, 255]
+    assert "16-bit" in loaded.notes[0]
+
+
+def test_floating_point_data_is_scaled_and_said(tmp_path: Path) -> None:
+    values = np.array([[-1.0, 0.0, 1.0, np.nan]], np.float32)
+    loaded = load_image(saved(tmp_path / "float.tif", Image.fromarray(values)))
+    assert np.asarray(loaded.image)[0, :, 0].tolist() == [0, 128, 255, 128]
+    assert "F-mode" in loaded.notes[0]
+
+
+def test_one_value_everywhere_is_no_division_by_zero(tmp_path: Path) -> None:
+    loaded = load_image(saved(tmp_path / "flat.tif", Image.fromarray(np.full((2, 2), 7, np.float32))))
+    assert not np.asarray(loaded.image).any()
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    loaded = load_image(saved(tmp_path / "print.jpg", half_red().convert("CMYK"), quality=95))
+    assert loaded.image.mode == "RGB"
+    assert np.asarray(loaded.image)[10, 5, 0] > 200
+
+
+def test_transparency_is_laid_on_white_and_said(tmp_path: Path) -> None:
+    clear = half_red().convert("RGBA")
+    clear.putalpha(0)
+    palette = half_red().quantize(4)
+    for name, picture, options in (
+        ("clear.png", clear, {}),
+        ("palette.png", palette, {"transparency": palette.getpixel((0, 0))}),
+    ):
+        loaded = load_image(saved(tmp_path / name, picture, **options))
+        assert np.asarray(loaded.image)[10, 5].tolist() == [255, 255, 255]
+        assert loaded.notes == ("transparency laid on white",)
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_said(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "green")]
+    loaded = load_image(saved(tmp_path / "film.gif", frames[0], save_all=True, append_images=frames[1:]))
+    assert np.asarray(loaded.image)[4, 4, 0] > 200
+    assert "first of 3 frames" in loaded.notes[0]
+
+
+def test_one_pixel_is_an_image(tmp_path: Path) -> None:
+    assert load_image(saved(tmp_path / "dot.png", Image.new("RGB", (1, 1)))).image.size == (1, 1)
+
+
+def test_a_picture_of_a_hundred_megapixels_needs_permission(tmp_path: Path) -> None:
+    path = saved(tmp_path / "bomb.png", Image.new("1", (10_000, 10_000)))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ImageError, match=r"100 megapixels, the limit is 64.*--max-megapixels"):
+        load_image(path)
+    assert load_image(path, max_megapixels=101).image.size == (10_000, 10_000)
+
+
+def test_a_header_that_claims_even_more_is_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    buffer = io.BytesIO()
+    Image.new("1", (1, 1)).save(buffer, "PNG")
+    claimed = bytearray(buffer.getvalue())
+    claimed[16:24] = (60_000).to_bytes(4, "big") * 2
+    claimed[29:33] = zlib.crc32(claimed[12:29]).to_bytes(4, "big")
+    path.write_bytes(claimed)
+    with pytest.raises(ImageError, match="3600 megapixels, the limit is 64"):
+        load_image(path)
+
+
+def test_pillows_own_limit_is_left_as_it_was(tmp_path: Path) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    load_image(saved(tmp_path / "red.png", half_red()), max_megapixels=500)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"empty \(0 bytes\)"),
+        (b"<html>not found</html>", "not an image"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "damaged|not an image"),
+        (os.urandom(1000), "not an image|damaged"),
+    ],
+)
+def test_what_is_not_an_image_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "strange.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=message) as caught:
+        load_image(path)
+    assert "strange.png" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif"])
+def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    path = saved(tmp_path / f"cut.{suffix}", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match=r"truncated|damaged|not an image"):
+        load_image(path)
+
+
+def test_a_folder_a_missing_file_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in ((".", "is a folder"), ("gone.png", "no such file"), ("pipe", "not a regular file")):
+        with pytest.raises(ImageError, match=message):
+            load_image(tmp_path / name)
+
+
+def test_a_picture_in_memory_is_kept_as_a_png() -> None:
+    wrapped = from_picture(half_red(), "demo")
+    assert wrapped.suffix == ".png"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(wrapped.source))), np.asarray(half_red()))
