@@ -24,6 +24,9 @@ __all__ = ["Crop", "contact_sheets", "crop", "mask_image"]
 READABLE = 384
 """A crop with a longer side below this is enlarged, up to the caller's `max_zoom`."""
 
+SURROUNDINGS = 24
+"""A crop shows at least this many pixels of the image on each side: a lamp alone is not recognised."""
+
 SHEET = (38, 38, 42)
 
 
@@ -71,7 +74,7 @@ def crop(
         box: in pixels of the image; what lies outside of it is cut off.
         exemplars, marks: as for `overlay`.
         ruler: its ticks tell coordinates of the whole image, in this unit.
-        context: margin on each side, as a share of the box's longer side.
+        context: margin on each side, as a share of the box's longer side; at least 24 px.
         max_side: longest side of the crop in pixels.
         max_zoom: largest factor by which a small region is enlarged.
 
@@ -79,7 +82,7 @@ def crop(
         ValueError: the box lies outside of the image, or as for `overlay`.
     """
     check(image, instances)
-    region = _region(box, image.size, context)
+    region = _region(box, image.size, context, least=SURROUNDINGS)
     longer = max(region.width, region.height)
     scale = min(1.0, max_side / longer)
     if longer < READABLE:
@@ -128,7 +131,7 @@ def mask_image(instances: Sequence[Instance], width: int, height: int) -> Image.
     return Image.fromarray(masks.decode(union).view(np.uint8) * np.uint8(255))
 
 
-def _region(box: Box, size: tuple[int, int], context: float, least: float = 0.0) -> Box:
+def _region(box: Box, size: tuple[int, int], context: float, *, least: float) -> Box:
     """The box with its margin, in whole pixels within the image."""
     width, height = size
     if box.x0 >= width or box.y0 >= height or box.x1 <= 0 or box.y1 <= 0:
@@ -140,6 +143,13 @@ def _region(box: Box, size: tuple[int, int], context: float, least: float = 0.0)
         min(width, math.ceil(box.x1 + margin)),
         min(height, math.ceil(box.y1 + margin)),
     )
+
+
+def _squared(box: Box) -> Box:
+    """The square around the box: a long thin mask is shown with as much of its surroundings."""
+    half = max(box.width, box.height) / 2
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    return Box(x - half, y - half, x + half, y + half)
 
 
 def _sheet(
@@ -162,7 +172,7 @@ def _tile(
     size = max(9, min(18, side // 7))
     width, height = plate_size(marks, instance.id, size)
     room = (side - 4, side - height - 7)
-    region = _region(instance.box, image.size, context, least=4)
+    region = _region(_squared(instance.box), image.size, context, least=4)
     scale = min(max_zoom, room[0] / region.width, room[1] / region.height)
     view = View(region, max(1, int(region.width * scale)), max(1, int(region.height * scale)))
     look = photo(image, view)

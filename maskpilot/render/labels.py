@@ -19,13 +19,13 @@ from maskpilot.render.view import Rect
 
 __all__ = ["SMALL", "MaskMap", "Plate", "lay_out"]
 
-SMALL = 8
+SMALL = 6
 """A mask with less than this many times the area of the picture's largest plate is small."""
 
-RINGS = (0.3, 0.7, 1.2, 1.9, 2.8, 4.0, 6.0, 9.0, 12.0)
+RINGS = (0.3, 0.6, 1.0, 1.5, 2.2, 3.0, 4.0, 6.0, 9.0, 12.0)
 """How far away from a mask a plate is tried, in plate heights."""
 
-DIRECTIONS = 24
+DIRECTIONS = 40
 COARSE = 48
 """The depth within a large mask is measured on a grid of at most this many cells a side."""
 
@@ -57,7 +57,8 @@ class Plate:
         """Points along the leader line, (n, 2) xy; none where there is no line."""
         if self.target is None:
             return np.zeros((0, 2), np.int64)
-        steps = np.linspace(0.0, 1.0, 12)[:, None]
+        length = max(abs(a - b) for a, b in zip(self.centre, self.target, strict=True))
+        steps = np.linspace(0.0, 1.0, length // 2 + 2)[:, None]
         line = np.array(self.centre) * (1 - steps) + np.array(self.target) * steps
         return np.rint(line).astype(np.int64)
 
@@ -156,7 +157,7 @@ class _Layout:
         candidates = _plates_at(centres, size)
         free = self._room.free(candidates)
         candidates, centres = candidates[free], centres[free]
-        costs = away[free] + 3.0 * size[1] * self._room.covered(candidates)
+        costs = away[free] + 1.5 * size[1] * self._room.covered(candidates)
         tangled = None
         for index in np.argsort(costs, kind="stable").tolist():
             nearest = seen[int(np.argmin(((seen - centres[index]) ** 2).sum(axis=1)))]

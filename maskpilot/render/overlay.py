@@ -115,14 +115,15 @@ def draw(
     brush = ImageDraw.Draw(canvas)
     for exemplar in exemplars:
         draw_exemplar(brush, exemplar, view, style)
-    scale = ticks(ruler, view, image.size, spacing=7 * style.ruler) if ruler else ()
-    taken = _draw_ruler(brush, masks, style, scale)
+    signs = _draw_signs(brush, exemplars, masks, view, style)
+    scale = ticks(ruler, view, image.size, spacing=5 * style.ruler) if ruler else ()
+    numbers_at = _draw_ruler(brush, masks, style, scale)
     plates, unlabelled = lay_out(
         masks,
         partial(plate_size, marks),
         style.font_sizes(len(masks.rects)),
         clearance=style.contour + style.rim + 1,
-        taken=taken,
+        taken=signs + numbers_at,
     )
     for plate in plates:
         draw_leader(brush, plate, style)
@@ -150,6 +151,24 @@ def _draw_masks(
         owner[rect.y0 : rect.y1, rect.x0 : rect.x1][patch.pixels] = instance.id
         rects[instance.id], areas[instance.id] = rect, int(np.count_nonzero(patch.pixels))
     return MaskMap(owner, rects, areas)
+
+
+def _draw_signs(
+    brush: ImageDraw.ImageDraw, exemplars: Sequence[Exemplar], masks: MaskMap, view: View, style: Style
+) -> tuple[Rect, ...]:
+    """A + or − at a corner of each prompt box, where it hides no mask; the dashes alone say it too."""
+    placed: list[Rect] = []
+    side = style.font
+    for exemplar in exemplars:
+        x0, y0, x1, y1 = (round(value) for value in view.place(exemplar.box))
+        for x, y in ((x0, y0 - side), (x1 - side, y0 - side), (x0, y1), (x1 - side, y1), (x0, y0)):
+            rect = Rect(x, y, x + side, y + side)
+            inside = x >= 0 and y >= 0 and rect.x1 <= view.width and rect.y1 <= view.height
+            if inside and not masks.owner[rect.y0 : rect.y1, rect.x0 : rect.x1].any():
+                draw_sign(brush, rect, positive=exemplar.positive)
+                placed.append(rect)
+                break
+    return tuple(placed)
 
 
 def _draw_ruler(

@@ -5,6 +5,8 @@ Rectangles are int64 arrays (n, 4) of xyxy picture pixels, half-open.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,9 @@ __all__ = ["Room", "Sums"]
 
 Rects = NDArray[np.int64]
 
+END = 3
+"""The last points of a leader line lie on the mask that it leads to."""
+
 
 class Sums:
     """How many pixels of a map are set within a rectangle, by a summed-area table (Crow, 1984)."""
@@ -21,8 +26,9 @@ class Sums:
     def __init__(self, pixels: NDArray[np.bool_]) -> None:
         height, width = pixels.shape
         self._table = np.zeros((height + 1, width + 1), np.int32)
-        np.cumsum(pixels, axis=0, dtype=np.int32, out=self._table[1:, 1:])
-        np.cumsum(self._table[1:, 1:], axis=1, out=self._table[1:, 1:])
+        np.cumsum(pixels, axis=1, dtype=np.int32, out=self._table[1:, 1:])
+        for above, row in pairwise(self._table):  # np.cumsum down the columns takes four times as long
+            np.add(above, row, out=row)
 
     def within(self, rects: Rects) -> NDArray[np.int64]:
         """(n,) int64; what lies outside of the map counts nothing."""
@@ -52,6 +58,7 @@ class Room:
         taken: tuple[Rect, ...] = (),
     ) -> None:
         self._height, self._width = small.shape
+        self._pixels = small
         self._small = Sums(small)
         self._masks = Sums(masks)
         self._clearance = clearance
@@ -64,10 +71,11 @@ class Room:
         free = (rects[:, :2] >= 0).all(axis=1)
         free &= (rects[:, 2] <= self._width) & (rects[:, 3] <= self._height)
         free &= self._small.within(rects + self._clearance * margin) == 0
-        one, other = (rects + margin)[:, None], self._taken
+        one, other = (rects[free] + margin)[:, None], self._taken
         apart = (one[..., 2] <= other[:, 0]) | (other[:, 2] <= one[..., 0])
         apart |= (one[..., 3] <= other[:, 1]) | (other[:, 3] <= one[..., 1])
-        return np.asarray(free & apart.all(axis=1))
+        free[free] = apart.all(axis=1)
+        return np.asarray(free)
 
     def covered(self, rects: Rects) -> NDArray[np.float64]:
         """(n,) float64 in [0, 1]: the share of each rectangle that lies on masks."""
@@ -75,7 +83,10 @@ class Room:
         return np.asarray(self._masks.within(rects) / areas)
 
     def tangled(self, rect: Rect, leader: NDArray[np.int64]) -> bool:
-        """Whether a rectangle lies on a leader line, or its own leader, (n, 2) points, runs over a plate."""
+        """Whether a plate lies on a leader line, or its own line, (n, 2) points, on a plate or small mask."""
+        x, y = leader[:-END].T
+        if self._pixels[y, x].any():
+            return True
         taken = self._taken
         over = (leader[:, None] >= taken[:, :2]) & (leader[:, None] < taken[:, 2:])
         under = (self._leaders >= rect[:2]) & (self._leaders < rect[2:])

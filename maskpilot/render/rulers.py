@@ -36,7 +36,12 @@ def ticks(ruler: Ruler, view: View, image_size: tuple[int, int], spacing: int) -
         view: the picture.
         image_size: (width, height) of the whole image in pixels.
         spacing: pixels of the picture.
+
+    Returns:
+        The ticks; none for a picture so low or narrow that numbers would fill it.
     """
+    if min(view.width, view.height) < spacing:
+        return ()
     found: list[Tick] = []
     region, (sx, sy) = view.region, view.scale
     axes = (

@@ -14,7 +14,15 @@ from maskpilot.render.raster import Patch, grow, shrink
 from maskpilot.render.view import Marks, Rect, Style, View, font
 from maskpilot.types import Exemplar
 
-__all__ = ["draw_exemplar", "draw_leader", "draw_mask", "draw_number", "draw_plate", "plate_size"]
+__all__ = [
+    "draw_exemplar",
+    "draw_leader",
+    "draw_mask",
+    "draw_number",
+    "draw_plate",
+    "draw_sign",
+    "plate_size",
+]
 
 FILL = 80
 """Opacity of a mask's fill, of 255: the object must stay recognisable below it."""
@@ -43,12 +51,22 @@ def draw_mask(
 
 def draw_exemplar(brush: ImageDraw.ImageDraw, exemplar: Exemplar, view: View, style: Style) -> None:
     x0, y0, x1, y1 = (round(value) for value in view.place(exemplar.box))
-    tint, sign = (POSITIVE, "+") if exemplar.positive else (NEGATIVE, "−")
+    tint = POSITIVE if exemplar.positive else NEGATIVE
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
     brush.line(corners, fill=BLACK, width=style.contour + 2)
     for start, end in itertools.pairwise(corners):
         _dash(brush, start, end, tint, style)
-    _outlined(brush, (x0 + style.font * 0.6, y0 + style.font * 0.6), sign, tint, style.font + 4)
+
+
+def draw_sign(brush: ImageDraw.ImageDraw, rect: Rect, *, positive: bool) -> None:
+    """The sign of a prompt box: a black plus on green, a white minus on red."""
+    tint, stroke = (POSITIVE, BLACK) if positive else (NEGATIVE, WHITE)
+    brush.rectangle((rect.x0, rect.y0, rect.x1 - 1, rect.y1 - 1), fill=tint, outline=BLACK)
+    x, y = (rect.x0 + rect.x1 - 1) / 2, (rect.y0 + rect.y1 - 1) / 2
+    reach, width = rect.width * 0.28, max(2, rect.width // 7)
+    brush.line([(x - reach, y), (x + reach, y)], fill=stroke, width=width)
+    if positive:
+        brush.line([(x, y - reach), (x, y + reach)], fill=stroke, width=width)
 
 
 def _dash(
@@ -64,7 +82,9 @@ def _dash(
 
 def draw_number(brush: ImageDraw.ImageDraw, text: str, rect: Rect, size: int) -> None:
     """A ruler's number in the middle of its rectangle."""
-    _outlined(brush, ((rect.x0 + rect.x1) / 2, (rect.y0 + rect.y1) / 2), text, WHITE, size)
+    middle = ((rect.x0 + rect.x1) / 2, (rect.y0 + rect.y1) / 2)
+    stroke = max(1, size // 12)
+    brush.text(middle, text, fill=WHITE, font=font(size), anchor="mm", stroke_width=stroke, stroke_fill=BLACK)
 
 
 def plate_size(marks: Marks, mask_id: int, size: int) -> tuple[int, int]:
@@ -85,24 +105,13 @@ def draw_plate(brush: ImageDraw.ImageDraw, plate: Plate, marks: Marks) -> None:
 def draw_leader(brush: ImageDraw.ImageDraw, plate: Plate, style: Style) -> None:
     """The line from a plate to its mask; draw it before the plates."""
     if plate.target is not None:
-        line = [plate.centre, plate.target]
+        (x, y), (end_x, end_y) = plate.centre, plate.target
+        length = math.dist(plate.centre, plate.target)
+        reach = 1 - min(1.0, (style.contour + style.rim) / length)  # the contour is there already
+        line = [plate.centre, (x + (end_x - x) * reach, y + (end_y - y) * reach)]
         brush.line(line, fill=BLACK, width=style.contour + 2)
         brush.line(line, fill=colour(plate.id), width=style.contour)
 
 
 def _rim(size: int) -> int:
     return max(1, round(size / 10))
-
-
-def _outlined(
-    brush: ImageDraw.ImageDraw, middle: tuple[float, float], text: str, tint: Colour, size: int
-) -> None:
-    brush.text(
-        middle,
-        text,
-        fill=tint,
-        font=font(size),
-        anchor="mm",
-        stroke_width=max(1, size // 12),
-        stroke_fill=BLACK,
-    )

@@ -120,8 +120,8 @@ class Style:
     def of(cls, width: int, height: int) -> Style:
         longer = max(width, height)
         font_size = min(30, max(13, round(longer / 54)))
-        contour = max(1, round(longer / 640))
-        return cls(font_size, ruler=max(9, font_size * 3 // 5), contour=contour, rim=max(1, contour // 2))
+        contour = max(1 if longer < 400 else 2, round(longer / 500))
+        return cls(font_size, ruler=max(11, font_size * 2 // 3), contour=contour, rim=max(1, contour // 2))
 
     def font_sizes(self, count: int) -> tuple[int, ...]:
         """Font sizes to try for a picture of `count` masks, largest first; a crowd starts smaller."""
