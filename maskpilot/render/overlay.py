@@ -9,18 +9,11 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw
 
+from maskpilot.render import strokes
 from maskpilot.render.labels import SMALL, MaskMap, lay_out
 from maskpilot.render.palette import BLACK, WHITE, colour
 from maskpilot.render.raster import rasterize
 from maskpilot.render.rulers import Tick, numbers, ticks
-from maskpilot.render.strokes import (
-    draw_exemplar,
-    draw_leader,
-    draw_mask,
-    draw_number,
-    draw_plate,
-    plate_size,
-)
 from maskpilot.render.view import Marks, Rect, Ruler, Style, View, display_size
 from maskpilot.types import Box, Exemplar, Instance
 
@@ -114,21 +107,21 @@ def draw(
     masks = _draw_masks(canvas, instances, view, marks, style)
     brush = ImageDraw.Draw(canvas)
     for exemplar in exemplars:
-        draw_exemplar(brush, exemplar, view, style)
+        strokes.draw_exemplar(brush, exemplar, view, style)
     signs = _draw_signs(brush, exemplars, masks, view, style)
     scale = ticks(ruler, view, image.size, spacing=5 * style.ruler) if ruler else ()
     numbers_at = _draw_ruler(brush, masks, style, scale)
     plates, unlabelled = lay_out(
         masks,
-        partial(plate_size, marks),
+        partial(strokes.plate_size, marks),
         style.font_sizes(len(masks.rects)),
         clearance=style.contour + style.rim + 1,
         taken=signs + numbers_at,
     )
     for plate in plates:
-        draw_leader(brush, plate, style)
+        strokes.draw_leader(brush, plate, style)
     for plate in plates:
-        draw_plate(brush, plate, marks)
+        strokes.draw_plate(brush, plate, marks)
     return Overlay(canvas, unlabelled)
 
 
@@ -147,7 +140,7 @@ def _draw_masks(
         if patch is None:
             continue
         rect = patch.rect
-        draw_mask(canvas, patch, colour(instance.id), style, locked=instance.id in marks.locked)
+        strokes.draw_mask(canvas, patch, colour(instance.id), style, locked=instance.id in marks.locked)
         owner[rect.y0 : rect.y1, rect.x0 : rect.x1][patch.pixels] = instance.id
         rects[instance.id], areas[instance.id] = rect, int(np.count_nonzero(patch.pixels))
     return MaskMap(owner, rects, areas)
@@ -165,7 +158,7 @@ def _draw_signs(
             rect = Rect(x, y, x + side, y + side)
             inside = x >= 0 and y >= 0 and rect.x1 <= view.width and rect.y1 <= view.height
             if inside and not masks.owner[rect.y0 : rect.y1, rect.x0 : rect.x1].any():
-                draw_sign(brush, rect, positive=exemplar.positive)
+                strokes.draw_sign(brush, rect, positive=exemplar.positive)
                 placed.append(rect)
                 break
     return tuple(placed)
@@ -187,6 +180,6 @@ def _draw_ruler(
         if all(
             masks.areas[mask_id] >= SMALL * rect.width * rect.height for mask_id in below.tolist() if mask_id
         ):
-            draw_number(brush, text, rect, style.ruler)
+            strokes.draw_number(brush, text, rect, style.ruler)
             placed.append(rect)
     return tuple(placed)
