@@ -1,0 +1,48 @@
+# `make demo` and `make test` are all a fresh machine needs: python3, make and pip.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test test-full check lint types bench clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Set up the virtual environment
+
+# pip shows its own progress: torch with its CUDA libraries is some gigabytes, and silence looks like a hang.
+$(STAMP): pyproject.toml constraints.txt
+	@echo "==> Python environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "maskpilot needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "==> Installing maskpilot (the first time, torch makes this a download of some gigabytes)"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: $(STAMP) ## The main job, offline: eight scenes, one shot against the loop
+	$(BIN)/maskpilot demo
+
+test: $(STAMP) ## The tests
+	$(BIN)/python -m pytest
+
+test-full: $(STAMP) ## Also the full-size architecture: 6 GB, some minutes
+	$(BIN)/python -m pytest -m full
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+check: lint types test ## All that must hold before a commit
+
+bench: $(STAMP) ## Ours beside a peer, as ratios; some minutes
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,bench]'
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache runs
