@@ -64,14 +64,19 @@ class Worker:
             OutOfMemory: the request alone does not fit.
             SegmenterError: the function failed on this request, or the worker is closed.
         """
+        return self.submit(function, request).result()
+
+    def submit(
+        self, function: Callable[[Sequence[Request]], Sequence[Answer]], request: Request
+    ) -> Future[Answer]:
+        """As `call`, without waiting for the answer."""
         job = _Job(function, request)
         with self._changed:
             if self._closed:
                 raise SegmenterError("the segmenter is closed; load it again")
             self._jobs.append(job)
             self._changed.notify()
-        answer: Answer = job.answer.result()
-        return answer
+        return job.answer
 
     def close(self) -> None:
         """End the thread once it has answered what it is at; requests that still wait fail."""
