@@ -145,7 +145,7 @@ class _Layout:
         candidates = _plates_at(corner + centres, size)
         fits = self._room.free(candidates) & _inside(self._masks.owner, mask_id, candidates)
         if fits.any():
-            deepest = int(np.argmax(np.where(fits, depths, -1)))
+            deepest = int(np.argmax(np.where(fits, depths, -np.inf)))
             return Plate(mask_id, Rect(*candidates[deepest].tolist()), self._font)
         x, y = (corner + centres[int(np.argmax(depths))]).tolist()
         return self._place_beside(mask_id, Rect(x, y, x + 1, y + 1), seen)
@@ -194,18 +194,23 @@ def _inside(owner: NDArray[np.int32], mask_id: int, rects: Rects) -> NDArray[np.
     return np.asarray((owner[y[:, None], x[None]] == mask_id).all(axis=(0, 1)))
 
 
-def _depths(visible: NDArray[np.bool_]) -> tuple[Points, NDArray[np.int64]]:
-    """Points of a mask, (n, 2) xy, and how many grid cells deep each lies within it, (n,)."""
+def _depths(visible: NDArray[np.bool_]) -> tuple[Points, NDArray[np.float64]]:
+    """Points of a mask, (n, 2) xy, and how many grid cells deep each lies within it, (n,).
+
+    Of equally deep points the one in the middle counts a little more.
+    """
     step = max(1, -(-max(visible.shape) // COARSE))
     left = visible[step // 2 :: step, step // 2 :: step]
-    depth = np.zeros(left.shape, np.int64)
+    depth = np.zeros(left.shape, np.float64)
     while left.any():
         depth += left
         left = shrink(left, 1)
-    if not depth.any():  # thinner than the grid: the mask is seen, but by none of its cells
-        return _thinned(visible), np.ones(len(_thinned(visible)), np.int64)
     y, x = np.nonzero(depth)
-    return np.stack([x, y], axis=1) * step + step // 2, depth[y, x]
+    if not len(x):  # thinner than the grid: the mask is seen, but by none of its cells
+        return _thinned(visible), np.ones(len(_thinned(visible)))
+    points = np.stack([x, y], axis=1)
+    off_middle = np.linalg.norm(points - points.mean(axis=0), axis=1) / COARSE
+    return points * step + step // 2, depth[y, x] - 0.5 * off_middle
 
 
 def _thinned(visible: NDArray[np.bool_]) -> Points:

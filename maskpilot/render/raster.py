@@ -56,18 +56,13 @@ def rasterize(instance: Instance, view: View) -> Patch | None:
     )
     part = decode_part(mask, source)
     if part.shape != (shown.height, shown.width):
-        coverage = Image.fromarray(part.view(np.uint8) * np.uint8(255)).resize(
-            (shown.width, shown.height),
-            Image.Resampling.BOX,
-            box=(
-                max(0.0, x0 - source.x0),
-                max(0.0, y0 - source.y0),
-                min(float(source.width), x1 - source.x0),
-                min(float(source.height), y1 - source.y0),
-            ),
+        region = (
+            max(0.0, x0 - source.x0),
+            max(0.0, y0 - source.y0),
+            min(float(source.width), x1 - source.x0),
+            min(float(source.height), y1 - source.y0),
         )
-        levels = np.asarray(coverage)
-        part = levels >= min(128, max(1, int(levels.max())))
+        part = _scaled(part, (shown.width, shown.height), region)
     return Patch(shown.x0, shown.y0, part) if part.any() else None
 
 
@@ -104,6 +99,27 @@ def grow(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
         taller[:-1] |= wider[1:]
         pixels = taller
     return pixels
+
+
+def _scaled(
+    pixels: NDArray[np.bool_], size: tuple[int, int], region: tuple[float, float, float, float]
+) -> NDArray[np.bool_]:
+    """A region (xyxy) of a mask at another size (width, height)."""
+    coverage = Image.fromarray(pixels.view(np.uint8) * np.uint8(255)).resize(
+        size, Image.Resampling.BOX, box=region
+    )
+    levels = np.asarray(coverage)
+    most = int(levels.max())
+    if most:
+        return np.asarray(levels >= min(128, most))
+    # Less than 1/255 of a pixel: too little for Pillow to tell, so each pixel goes where it lies.
+    scaled = np.zeros(levels.shape, np.bool_)
+    y, x = np.nonzero(pixels)
+    x = ((x + 0.5 - region[0]) * size[0] / (region[2] - region[0])).astype(np.int64)
+    y = ((y + 0.5 - region[1]) * size[1] / (region[3] - region[1])).astype(np.int64)
+    within = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
+    scaled[y[within], x[within]] = True
+    return scaled
 
 
 def _shown(instance: Instance, view: View) -> Rect | None:

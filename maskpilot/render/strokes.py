@@ -104,13 +104,14 @@ def draw_plate(brush: ImageDraw.ImageDraw, plate: Plate, marks: Marks) -> None:
 
 def draw_leader(brush: ImageDraw.ImageDraw, plate: Plate, style: Style) -> None:
     """The line from a plate to its mask; draw it before the plates."""
-    if plate.target is not None:
-        (x, y), (end_x, end_y) = plate.centre, plate.target
-        length = math.dist(plate.centre, plate.target)
-        reach = 1 - min(1.0, (style.contour + style.rim) / length)  # the contour is there already
-        line = [plate.centre, (x + (end_x - x) * reach, y + (end_y - y) * reach)]
-        brush.line(line, fill=BLACK, width=style.contour + 2)
-        brush.line(line, fill=colour(plate.id), width=style.contour)
+    if plate.target is None or plate.target == plate.centre:
+        return
+    (x, y), (end_x, end_y) = plate.centre, plate.target
+    # The contour is there already: the line ends at it, off the mask's own pixels.
+    reach = max(0.0, 1 - (style.contour + style.rim) / math.dist(plate.centre, plate.target))
+    line = [plate.centre, (x + (end_x - x) * reach, y + (end_y - y) * reach)]
+    brush.line(line, fill=BLACK, width=style.contour + 2)
+    brush.line(line, fill=colour(plate.id), width=style.contour)
 
 
 def _rim(size: int) -> int:
