@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from maskpilot import masks
 from maskpilot.errors import ImageError
+from maskpilot.types import Mask
 
-__all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image"]
+__all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image", "load_truth"]
 
 MAX_MEGAPIXELS = 64.0
 """Larger pictures are refused unless the caller allows more: a small file can hide one that fills memory."""
@@ -84,6 +86,32 @@ def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedI
                 f"{path}: truncated or damaged image data ({type(error).__name__}); download it again"
             ) from error
     return LoadedImage(image=picture, source=source, suffix=suffix, name=path.name, notes=notes)
+
+
+def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
+    """Read true masks from an image in which every value but 0 (or black) is one instance.
+
+    Args:
+        path: a grey, palette or colour image; lossless.
+        size: (width, height) of the image that the masks belong to.
+
+    Raises:
+        ImageError: it cannot be read, or has another size.
+    """
+    source = _read(path)
+    try:
+        with Image.open(io.BytesIO(source)) as opened:
+            values = np.asarray(opened if opened.mode in ("1", "L", "P", "I;16") else opened.convert("RGB"))
+    except Exception as error:  # see load_image
+        raise ImageError(f"{path}: cannot be read as an image of masks ({type(error).__name__})") from error
+    if (values.shape[1], values.shape[0]) != size:
+        raise ImageError(
+            f"{path}: is {values.shape[1]}x{values.shape[0]} px, the image is {size[0]}x{size[1]}; "
+            "masks must have the image's size"
+        )
+    if values.ndim == 3:
+        values = values.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
+    return tuple(masks.encode(values == value) for value in np.unique(values) if value)
 
 
 def from_picture(picture: Image.Image, name: str) -> LoadedImage:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from maskpilot.types import (
 
 __all__ = [
     "SCHEMA",
+    "Changes",
     "Ending",
     "ImageRef",
     "Recorder",
@@ -42,6 +44,7 @@ __all__ = [
     "Trajectory",
     "TrajectoryWriter",
     "best_step",
+    "changes",
     "read_trajectory",
 ]
 
@@ -51,13 +54,24 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Which image: the digest names its file in the run folder, the name is for people."""
+    """Which image: the digest names its file in the run folder, the name is for people.
+
+    Raises:
+        ValueError: the digest or the suffix could not name a file in the run folder.
+    """
 
     sha256: str
     suffix: str
     name: str
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        # Read back from a file that anybody may have written, it becomes a path.
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"ImageRef.sha256: expected 64 hexadecimal digits, got {self.sha256[:80]!r}")
+        if not re.fullmatch(r"\.[a-z]{3,4}", self.suffix):
+            raise ValueError(f"ImageRef.suffix: expected a file suffix, got {self.suffix[:80]!r}")
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,35 @@ def best_step(steps: Sequence[Step]) -> int | None:
     if rated:
         return max(rated)[1]
     return len(steps) - 1 if steps else None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a round changed in what is shown, as ids.
+
+    Attributes:
+        new: not shown before it.
+        changed: shown before it with another mask.
+        gone: no longer shown.
+    """
+
+    new: frozenset[int] = frozenset()
+    changed: frozenset[int] = frozenset()
+    gone: frozenset[int] = frozenset()
+
+
+def changes(steps: Sequence[Step], index: int = -1) -> Changes:
+    """What the step at `index` changed against the one before it; nothing where there are no steps."""
+    if not steps:
+        return Changes()
+    index = index % len(steps)
+    before = {shown.id: shown.mask for shown in steps[index - 1].instances} if index else {}
+    now = {shown.id: shown.mask for shown in steps[index].instances}
+    return Changes(
+        new=frozenset(now.keys() - before.keys()),
+        changed=frozenset(number for number, mask in now.items() if before.get(number, mask) != mask),
+        gone=frozenset(before.keys() - now.keys()),
+    )
 
 
 class Recorder(Protocol):

@@ -18,8 +18,8 @@ from maskpilot.agent.turn import Turn, canonical, take_turn
 from maskpilot.errors import MaskpilotError, SessionFailed
 from maskpilot.segmenters.base import ImageSession
 from maskpilot.tools import Roster, SessionState, refresh
-from maskpilot.trajectory import Ending, Recorder, Setup, Step, Trajectory, best_step
-from maskpilot.types import Budget, Decision, Mask, Stop, Usage, Verdict
+from maskpilot.trajectory import Ending, Recorder, Setup, Step, Trajectory, best_step, changes
+from maskpilot.types import Budget, Decision, Stop, Usage, Verdict
 
 __all__ = ["run_session"]
 
@@ -98,14 +98,11 @@ class _Run:
 
     def observation(self) -> Observation:
         last = self.steps[-1] if self.steps else None
-        before = _shown(self.steps[-2]) if len(self.steps) > 1 else {}
-        now = _shown(last) if last else {}
         return Observation(
             image=self.image,
             query=self.setup.query,
             state=self.state,
-            new=frozenset(number for number, mask in now.items() if before.get(number) != mask),
-            gone=frozenset(before) - frozenset(now),
+            changes=changes(self.steps),
             notes=(*last.errors, *last.notes) if last else (),
             zooms=last.zooms if last else (),
             tools=self.setup.tools,
@@ -194,10 +191,6 @@ class _Run:
             (Stop.max_cost, limits.max_cost, self.usage.cost or 0.0),
         )
         return next((stop for stop, limit, spent in reached if limit is not None and spent >= limit), None)
-
-
-def _shown(step: Step) -> dict[int, Mask]:
-    return {instance.id: instance.mask for instance in step.instances}
 
 
 def _said(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from maskpilot.tools import SessionState
-from maskpilot.trajectory import Step
+from maskpilot.trajectory import Changes, Step
 from maskpilot.types import Box, Budget, Decision
 
 __all__ = ["Observation", "Policy"]
@@ -23,8 +23,7 @@ class Observation:
         image: RGB, upright.
         query: in the user's words.
         state: prompts, ledger and the masks that are shown (`state.shown`).
-        new: ids that were not shown in the last round, or whose masks changed.
-        gone: ids that were shown in the last round and are no longer.
+        changes: what the last round changed in what is shown.
         notes: what the last round did: errors first, then warnings.
         zooms: places that the policy asked to see closer, in pixels.
         tools: names of the tools on offer.
@@ -35,8 +34,7 @@ class Observation:
     image: Image.Image
     query: str
     state: SessionState
-    new: frozenset[int]
-    gone: frozenset[int]
+    changes: Changes
     notes: tuple[str, ...]
     zooms: tuple[Box, ...]
     tools: tuple[str, ...]

@@ -10,7 +10,10 @@ from pathlib import Path
 from maskpilot.errors import InvalidInput
 from maskpilot.segmenters.base import ImageSession, Segmenter
 
-__all__ = ["SEGMENTERS", "ImageSession", "Segmenter", "load_segmenter"]
+__all__ = ["NANO_WEIGHTS", "SEGMENTERS", "ImageSession", "Segmenter", "load_segmenter"]
+
+NANO_WEIGHTS = Path(__file__).parent / "nano" / "weights" / "nano.safetensors"
+"""Where the trained weights of the small SAM 3 lie, in versions that come with them."""
 
 SEGMENTERS = {
     "sam3": "SAM 3 in full size; its weights are gated on the Hugging Face hub",

@@ -10,15 +10,14 @@ from typing import Any
 import torch
 
 from maskpilot.errors import InvalidInput, WeightsUnavailable
-from maskpilot.segmenters import compat, weights
+from maskpilot.segmenters import NANO_WEIGHTS, compat, weights
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.model import build_nano
 from maskpilot.segmenters.sam3 import Sam3Segmenter
 
-__all__ = ["NANO_WEIGHTS", "build_sam3", "load_nano", "load_sam3", "load_untrained", "resolve_device"]
+__all__ = ["build_sam3", "load_nano", "load_sam3", "load_untrained", "resolve_device"]
 
 SAM3_RESOLUTION = 1008  # what the released weights are trained at: sam3/model/sam3_image_processor.py:17
-NANO_WEIGHTS = Path(__file__).parent / "nano" / "weights" / "nano.safetensors"
 UNTRAINED_VOCABULARY = ("circle", "square", "triangle", "star", "ring", "red", "green", "blue", "yellow")
 
 
@@ -39,15 +38,19 @@ def load_sam3(checkpoint: Path | None = None, device: str = "auto") -> Sam3Segme
     )
 
 
-def build_sam3(device: torch.device | str) -> Any:
-    """The full-size `Sam3Image` (840 M parameters, 3.4 GB) in eval mode; its weights are not loaded yet."""
+def build_sam3(device: torch.device | str, *, seed: int = 0) -> Any:
+    """The full-size `Sam3Image` (840 M parameters, 3.4 GB) with random weights, in eval mode."""
     compat.prepare_import()
     from sam3.model_builder import build_sam3_image_model  # noqa: PLC0415 - after the mends
 
-    with compat.building_on(device):
+    with torch.random.fork_rng(devices=[]), compat.building_on(device), torch.no_grad():
+        torch.manual_seed(seed)
         model = build_sam3_image_model(
             bpe_path=str(weights.bpe_vocabulary()), device="cpu", load_from_HF=False
         )
+        text = model.backbone.language_backbone.encoder
+        for parameter in (text.positional_embedding, text.text_projection):
+            parameter.normal_(std=0.01)  # sam3 leaves them as uninitialised memory
     return model.to(device)
 
 

@@ -161,11 +161,11 @@ def test_the_policy_is_told_what_is_left() -> None:
 def test_the_policy_is_told_what_is_new_and_what_is_gone() -> None:
     policy = Scripted([text("cup"), text("plate"), threshold(0.1), finish()])
     run_session(setup(), IMAGE, table().open(IMAGE), policy)
-    assert [(sorted(seen.new), sorted(seen.gone)) for seen in policy.observations] == [
-        ([], []),
-        ([1], []),
-        ([2], [1]),
-        ([], []),
+    assert [(set(seen.changes.new), set(seen.changes.gone)) for seen in policy.observations] == [
+        (set(), set()),
+        ({1}, set()),
+        ({2}, {1}),
+        (set(), set()),
     ]
 
 

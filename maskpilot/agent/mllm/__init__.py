@@ -1,0 +1,1 @@
+"""A multimodal LLM in the seat: any OpenAI-compatible endpoint."""

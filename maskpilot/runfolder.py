@@ -1,0 +1,193 @@
+"""A run on disk: configuration, versions, sessions, images by content hash, results, report.
+
+Nothing in a run folder is named after a query, a file or a model's words, and nothing in it holds a key.
+Files appear whole or not at all, but for the session logs, which grow line by line.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from maskpilot import __version__
+from maskpilot.errors import ImageError, RunFolderError
+from maskpilot.images import LoadedImage, load_image
+from maskpilot.trajectory import ImageRef
+
+__all__ = ["RunFolder", "versions"]
+
+RUN = "run.json"
+OURS = (
+    RUN,
+    "steps.jsonl",
+    "overlay.png",
+    "mask.png",
+    "instances.json",
+    "report.html",
+    "images",
+    "sessions",
+)
+"""All that a run writes; `overwrite` removes these and nothing else."""
+
+
+class RunFolder:
+    """One run's folder. Use `create` or `open`.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, *, overwrite: bool = False) -> Self:
+        """Make a folder for a new run.
+
+        Raises:
+            RunFolderError: it holds a run and `overwrite` is not given, it holds something else, or it
+                cannot be written.
+        """
+        folder = cls(path)
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"{path}: is a file, expected a folder for the run")
+        entries = [entry.name for entry in path.iterdir()] if path.exists() else []
+        foreign = [name for name in entries if name not in OURS and not name.startswith(".")]
+        if foreign:
+            raise RunFolderError(
+                f"{path}: holds files that are not of a run ({foreign[0]}); choose a new or empty folder"
+            )
+        holds_run = any(name in OURS for name in entries)
+        if holds_run and not overwrite:
+            raise RunFolderError(
+                f"{path}: holds a run already; choose another folder, go on with --resume, or replace it "
+                "with --overwrite"
+            )
+        try:
+            if holds_run:
+                folder._clear()
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise RunFolderError(
+                f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
+            ) from error
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Take up the folder of an earlier run.
+
+        Raises:
+            RunFolderError: there is no run in it.
+        """
+        if not (path / RUN).is_file():
+            raise RunFolderError(f"{path}: holds no run of maskpilot ({RUN} is missing)")
+        return cls(path)
+
+    @property
+    def steps(self) -> Path:
+        """Log of the folder's only session."""
+        return self.path / "steps.jsonl"
+
+    def session(self, number: int) -> Path:
+        """Log of one of many sessions, from 1; its folder is made."""
+        path = self.path / "sessions" / f"{number:06d}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        """Write a file whole or not at all.
+
+        Raises:
+            RunFolderError: the disk is full, or refuses.
+        """
+        path = self.path / name
+        data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+                try:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Path(file.name).chmod(0o644)
+                    Path(file.name).replace(path)
+                except BaseException:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
+        return path
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
+        """Write a JSON file. Raises as `write`."""
+        return self.write(name, json.dumps(content, indent=1, default=repr) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON object that a run wrote.
+
+        Raises:
+            RunFolderError: it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{path}: missing or damaged ({error})") from error
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{path}: expected a JSON object")
+        return content
+
+    def keep_image(self, image: LoadedImage) -> ImageRef:
+        """Keep an image's own bytes, once, under their hash. Raises as `write`."""
+        width, height = image.image.size
+        ref = ImageRef(image.sha256, image.suffix, image.name, width, height)
+        if not self._image_path(ref).exists():
+            self.write(f"images/{ref.sha256}{ref.suffix}", image.source)
+        return ref
+
+    def load_image(self, ref: ImageRef) -> LoadedImage:
+        """Load a kept image.
+
+        Raises:
+            ImageError: it is missing, damaged, or not the one that was kept.
+        """
+        path = self._image_path(ref)
+        image = load_image(path, max_megapixels=max(ref.width * ref.height / 1e6, 1.0))
+        if image.sha256 != ref.sha256:
+            raise ImageError(f"{path}: its content changed since the run")
+        return image
+
+    def _image_path(self, ref: ImageRef) -> Path:
+        return self.path / "images" / f"{ref.sha256}{ref.suffix}"
+
+    def _clear(self) -> None:
+        for path in (*(self.path / name for name in OURS), *self.path.glob(".writing-*")):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Of the programs that make a run; the git revision where maskpilot runs from a checkout."""
+    found = {"maskpilot": __version__, "python": platform.python_version()}
+    for package in ("numpy", "pillow", "pycocotools"):
+        found[package] = importlib.metadata.version(package)
+    checkout = Path(__file__).parent.parent
+    if (checkout / ".git").exists():
+        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+        described = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if described.returncode == 0:
+            found["git"] = described.stdout.strip()
+    return found

@@ -1,0 +1,118 @@
+"""Run folders: made, refused, replaced, and never wandering off."""
+
+import os
+import resource
+import stat
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from maskpilot.errors import ImageError, RunFolderError
+from maskpilot.images import from_picture
+from maskpilot.runfolder import RUN, RunFolder, versions
+from maskpilot.trajectory import ImageRef
+
+
+def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    assert RunFolder.create(tmp_path / "a" / "b").path.is_dir()
+
+
+def test_a_folder_that_holds_a_run_is_refused_and_can_be_replaced(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path).write_json(RUN, {})
+    with pytest.raises(RunFolderError, match=r"holds a run already.*--resume.*--overwrite"):
+        RunFolder.create(tmp_path)
+    RunFolder.create(tmp_path, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_anything_else_in_it_is_never_touched(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path).write_json(RUN, {})
+    (tmp_path / "holiday.jpg").write_text("precious")
+    with pytest.raises(RunFolderError, match=r"not of a run \(holiday.jpg\)"):
+        RunFolder.create(tmp_path, overwrite=True)
+    assert (tmp_path / "holiday.jpg").read_text() == "precious"
+    assert (tmp_path / RUN).exists()
+
+
+def test_what_a_killed_process_left_half_written_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".writing-abc").write_text("half")
+    assert RunFolder.create(tmp_path).path == tmp_path
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="is a file"):
+        RunFolder.create(tmp_path / "file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        with pytest.raises(RunFolderError, match=r"cannot be written.*--out"):
+            RunFolder.create(tmp_path / "run")
+    finally:
+        tmp_path.chmod(stat.S_IRWXU)
+
+
+def test_a_place_where_nobody_can_write_is_refused() -> None:
+    with pytest.raises(RunFolderError, match=r"cannot be written.*--out"):
+        RunFolder.create(Path("/proc/maskpilot-run"))
+
+
+def test_a_folder_without_a_run_cannot_be_taken_up(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"holds no run of maskpilot"):
+        RunFolder.open(tmp_path)
+
+
+def test_a_file_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path)
+    folder.write("report.html", "old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(RunFolderError, match=r"report.html: cannot be written \(File too large\)"):
+            folder.write("report.html", "x" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text() == "old"
+
+
+def test_an_image_is_kept_once_under_its_hash_and_loaded_again(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path)
+    image = from_picture(Image.new("RGB", (5, 4), "red"), "../../etc/passwd")
+    ref = folder.keep_image(image)
+    assert folder.keep_image(image) == ref
+    assert [path.name for path in (tmp_path / "images").iterdir()] == [f"{image.sha256}.png"]
+    assert folder.load_image(ref).image.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_an_image_that_changed_since_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path)
+    ref = folder.keep_image(from_picture(Image.new("RGB", (5, 4), "red"), "a"))
+    other = from_picture(Image.new("RGB", (5, 4), "blue"), "a")
+    next((tmp_path / "images").iterdir()).write_bytes(other.source)
+    with pytest.raises(ImageError, match="changed since the run"):
+        folder.load_image(ref)
+
+
+@pytest.mark.parametrize(
+    ("sha256", "suffix"), [("../../../etc/passwd", ".png"), ("0" * 64, "/../x"), ("0" * 64, "")]
+)
+def test_an_image_reference_that_would_wander_off_is_refused(sha256: str, suffix: str) -> None:
+    with pytest.raises(ValueError, match="ImageRef"):
+        ImageRef(sha256, suffix, "name", 1, 1)
+
+
+def test_versions_are_those_of_the_programs_involved() -> None:
+    assert {"maskpilot", "python", "numpy", "pillow", "pycocotools"} <= versions().keys()
+
+
+def test_damaged_json_is_named(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path)
+    for content, message in (("{", "missing or damaged"), ("[]", "expected a JSON object")):
+        folder.write(RUN, content)
+        with pytest.raises(RunFolderError, match=message):
+            folder.read_json(RUN)
