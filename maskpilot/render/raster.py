@@ -80,7 +80,7 @@ def decode_part(mask: Mask, part: Rect) -> NDArray[np.bool_]:
     columns = np.zeros(last - first, np.bool_)
     for start, end in zip(starts[inside].tolist(), ends[inside].tolist(), strict=True):
         columns[start:end] = True
-    return np.ascontiguousarray(columns.reshape(part.width, mask.height)[:, part.y0 : part.y1].T)
+    return columns.reshape(part.width, mask.height)[:, part.y0 : part.y1].T
 
 
 def shrink(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
@@ -105,10 +105,10 @@ def _scaled(
     pixels: NDArray[np.bool_], size: tuple[int, int], region: tuple[float, float, float, float]
 ) -> NDArray[np.bool_]:
     """A region (xyxy) of a mask at another size (width, height)."""
-    coverage = Image.fromarray(pixels.view(np.uint8) * np.uint8(255)).resize(
-        size, Image.Resampling.BOX, box=region
-    )
-    levels = np.asarray(coverage)
+    # Transposed, as the run lengths left it: to turn a large mask costs more than to scale it.
+    columns = Image.fromarray(pixels.T.view(np.uint8) * np.uint8(255))
+    x0, y0, x1, y1 = region
+    levels = np.asarray(columns.resize(size[::-1], Image.Resampling.BOX, box=(y0, x0, y1, x1))).T
     most = int(levels.max())
     if most:
         return np.asarray(levels >= min(128, most))
