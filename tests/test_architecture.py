@@ -1,0 +1,94 @@
+"""The rooms of the package, who may import whom, and what loads only where it is used."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import maskpilot
+from maskpilot import errors
+
+PACKAGE = Path(maskpilot.__file__).parent
+STOREYS: tuple[frozenset[str], ...] = (
+    frozenset({"errors", "types"}),
+    frozenset({"masks", "scenes"}),
+    frozenset({"images", "prompts", "render", "segmenters", "tools", "trajectory"}),
+    frozenset({"agent", "runfolder"}),
+    frozenset({"report", "testing"}),
+    frozenset({"refine"}),
+    frozenset({"demo", "evals", "labeling"}),
+    frozenset({"cli"}),
+)
+"""From the foundation up; a room imports rooms of lower storeys, and itself."""
+
+HEAVY = {"torch": "segmenters", "torchvision": "segmenters", "sam3": "segmenters", "openai": "agent/mllm"}
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path, *, typing_only: bool = True) -> Iterator[str]:
+    """Dotted names that a file imports; without those under TYPE_CHECKING when told so."""
+    tree = ast.parse(path.read_text())
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not typing_only:
+            skipped |= {id(child) for child in ast.walk(node)}
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def storey(name: str) -> int:
+    return next(number for number, rooms in enumerate(STOREYS) if name in rooms)
+
+
+def test_every_room_has_its_storey() -> None:
+    rooms = {room(path) for path in files()} - {"__init__", "__main__"}
+    assert rooms <= frozenset().union(*STOREYS)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    own = room(path)
+    if own == "__init__":
+        return
+    for name in imports(path, typing_only=False):
+        parts = name.split(".")
+        if parts[0] != "maskpilot" or len(parts) == 1 or not _is_room(parts[1]):
+            continue
+        allowed = parts[1] == own or storey(parts[1]) < storey(own)
+        assert allowed, f"{path.relative_to(PACKAGE)} imports {name}: an arrow that runs back"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_packages_are_imported_only_in_their_room(path: Path) -> None:
+    where = path.relative_to(PACKAGE).as_posix()
+    for name in imports(path):
+        home = HEAVY.get(name.split(".")[0])
+        assert home is None or where.startswith(home), f"{where} imports {name}; its place is {home}/"
+
+
+def test_the_exception_tree_in_the_docstring_is_the_one_in_the_code() -> None:
+    drawn = errors.__doc__ or ""
+    for name in errors.__all__:
+        assert name in drawn
+
+
+def test_every_public_name_exists() -> None:
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.MaskpilotError)
+
+
+def _is_room(name: str) -> bool:
+    return any(name in rooms for rooms in STOREYS)
