@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskpilot import masks
 from maskpilot.errors import ImageError
-from maskpilot.types import Mask
+from maskpilot.types import ImageRef, Mask
 
 __all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image", "load_truth"]
 
@@ -47,10 +48,15 @@ class LoadedImage:
     name: str
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Of `source`, in hexadecimal."""
         return hashlib.sha256(self.source).hexdigest()
+
+    @property
+    def ref(self) -> ImageRef:
+        """How a run refers to it."""
+        return ImageRef(self.sha256, self.suffix, self.name, *self.image.size)
 
 
 def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedImage:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from maskpilot import __version__
 from maskpilot.errors import ImageError, RunFolderError
 from maskpilot.images import LoadedImage, load_image
-from maskpilot.trajectory import ImageRef
+from maskpilot.types import ImageRef
 
 __all__ = ["RunFolder", "versions"]
 
@@ -150,8 +150,7 @@ class RunFolder:
 
     def keep_image(self, image: LoadedImage) -> ImageRef:
         """Keep an image's own bytes, once, under their hash. Raises as `write`."""
-        width, height = image.image.size
-        ref = ImageRef(image.sha256, image.suffix, image.name, width, height)
+        ref = image.ref
         if not self._image_path(ref).exists():
             self.write(f"images/{ref.sha256}{ref.suffix}", image.source)
         return ref

@@ -10,7 +10,6 @@ import contextlib
 import io
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from maskpilot.types import (
     Budget,
     Decision,
     Exemplar,
+    ImageRef,
     Instance,
     Mask,
     PromptState,
@@ -37,7 +37,6 @@ __all__ = [
     "SCHEMA",
     "Changes",
     "Ending",
-    "ImageRef",
     "Recorder",
     "Setup",
     "Step",
@@ -50,28 +49,6 @@ __all__ = [
 
 SCHEMA = 1
 """Goes up when a reader of the old records would misread the new ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRef:
-    """Which image: the digest names its file in the run folder, the name is for people.
-
-    Raises:
-        ValueError: the digest or the suffix could not name a file in the run folder.
-    """
-
-    sha256: str
-    suffix: str
-    name: str
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        # Read back from a file that anybody may have written, it becomes a path.
-        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            raise ValueError(f"ImageRef.sha256: expected 64 hexadecimal digits, got {self.sha256[:80]!r}")
-        if not re.fullmatch(r"\.[a-z]{3,4}", self.suffix):
-            raise ValueError(f"ImageRef.suffix: expected a file suffix, got {self.suffix[:80]!r}")
 
 
 @dataclass(frozen=True)

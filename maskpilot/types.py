@@ -7,6 +7,7 @@ That is the only convention inside maskpilot; a model's own convention exists at
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -21,6 +22,7 @@ __all__ = [
     "Decision",
     "Detections",
     "Exemplar",
+    "ImageRef",
     "Instance",
     "Mask",
     "PromptState",
@@ -194,6 +196,28 @@ class Mask:
             raise ValueError(f"Mask: expected sides of at least 1 px, got {self.width}x{self.height}")
         if not self.counts:
             raise ValueError("Mask.counts: expected compressed COCO run lengths, got nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """Which image: the digest names its file in the run folder, the name is for people.
+
+    Raises:
+        ValueError: the digest or the suffix could not name a file in the run folder.
+    """
+
+    sha256: str
+    suffix: str
+    name: str
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        # Read back from a file that anybody may have written, it becomes a path.
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"ImageRef.sha256: expected 64 hexadecimal digits, got {self.sha256[:80]!r}")
+        if not re.fullmatch(r"\.[a-z]{3,4}", self.suffix):
+            raise ValueError(f"ImageRef.suffix: expected a file suffix, got {self.suffix[:80]!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from PIL import Image
 from maskpilot.errors import ImageError, RunFolderError
 from maskpilot.images import from_picture
 from maskpilot.runfolder import RUN, RunFolder, versions
-from maskpilot.trajectory import ImageRef
+from maskpilot.types import ImageRef
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from PIL import Image
 from maskpilot.agent import Policy, Scripted, run_session
 from maskpilot.segmenters.base import ImageSession
 from maskpilot.tools import FULL
-from maskpilot.trajectory import ImageRef, Recorder, Setup, Trajectory
-from maskpilot.types import Budget, Decision, ToolCall
+from maskpilot.trajectory import Recorder, Setup, Trajectory
+from maskpilot.types import Budget, Decision, ImageRef, ToolCall
 from tests.shapes import HEIGHT, WIDTH, table
 
 IMAGE = Image.new("RGB", (WIDTH, HEIGHT))

@@ -1,0 +1,297 @@
+"""One query on one image, from opening the image to the files of the result."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from maskpilot import masks
+from maskpilot.agent import Policy, Replay, run_session
+from maskpilot.errors import InvalidInput, SessionFailed, TrajectoryError
+from maskpilot.images import LoadedImage
+from maskpilot.render import Marks, mask_image, overlay
+from maskpilot.report import write_report
+from maskpilot.runfolder import RUN, RunFolder, versions
+from maskpilot.segmenters.base import Segmenter
+from maskpilot.tools import FULL
+from maskpilot.trajectory import (
+    Ending,
+    Recorder,
+    Setup,
+    Step,
+    Trajectory,
+    TrajectoryWriter,
+    read_trajectory,
+)
+from maskpilot.types import Budget, Instance, Stop
+
+__all__ = [
+    "check_query",
+    "coco_record",
+    "prepare",
+    "read_session",
+    "refine",
+    "replay",
+    "result_record",
+    "resumable",
+    "write_results",
+]
+
+MAX_QUERY = 20_000
+
+
+def check_query(query: str) -> str:
+    """The query without surrounding space.
+
+    Raises:
+        InvalidInput: nothing is asked, or far too much.
+    """
+    stripped = query.strip()
+    if not stripped:
+        raise InvalidInput('the query is empty; say what to segment, for example "the red cups"')
+    if len(stripped) > MAX_QUERY:
+        raise InvalidInput(f"the query has {len(stripped)} characters; {MAX_QUERY} are the limit")
+    return stripped
+
+
+def prepare(
+    query: str,
+    image: LoadedImage,
+    *,
+    policy: Policy,
+    segmenter: Segmenter,
+    tools: Sequence[str] = FULL,
+    budget: Budget | None = None,
+) -> Setup:
+    """What a session is given, with all that makes it repeatable.
+
+    Raises:
+        InvalidInput: the query cannot be used.
+    """
+    return Setup(
+        query=check_query(query),
+        image=image.ref,
+        tools=tuple(tools),
+        budget=budget or Budget(),
+        policy=dict(policy.description),
+        segmenter={"name": segmenter.name, **segmenter.provenance},
+        versions=versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def refine(
+    setup: Setup,
+    image: LoadedImage,
+    segmenter: Segmenter,
+    policy: Policy,
+    folder: RunFolder,
+    *,
+    resume: Trajectory | None = None,
+    watch: Recorder | None = None,
+) -> Trajectory:
+    """Run one session and leave its results in a run folder, also where it fails or is interrupted.
+
+    Args:
+        setup: from `prepare`.
+        image: the picture that `setup` names.
+        segmenter: opened on the image here.
+        policy: decides.
+        folder: where everything goes.
+        resume: the part of the session that is in the folder already; its rounds are not decided anew.
+        watch: is told of every step, after it was recorded.
+
+    Raises:
+        SessionFailed: a fatal error; what was reached before is in the folder.
+    """
+    folder.write_json(RUN, {"schema": 1, "command": "refine", "setup": asdict(setup)})
+    folder.keep_image(image)
+    decides = Replay(resume.steps, then=policy) if resume else policy
+    opened = segmenter.open(image.image)
+    try:
+        with TrajectoryWriter(folder.steps, resume=resume) as writer:
+            recorder = _Both(writer, watch) if watch else writer
+            trajectory = run_session(setup, image.image, opened, decides, recorder=recorder)
+    except SessionFailed as failure:
+        write_results(folder, failure.trajectory, image)
+        raise
+    finally:
+        opened.close()
+    write_results(folder, trajectory, image)
+    return trajectory
+
+
+def write_results(folder: RunFolder, trajectory: Trajectory, image: LoadedImage) -> None:
+    """Write overlay.png, mask.png, instances.json and report.html of a session.
+
+    Raises:
+        RunFolderError: one of them cannot be written.
+    """
+    shown = trajectory.result
+    best = trajectory.ending.best if trajectory.ending else None
+    locked = frozenset(trajectory.steps[best].locked) if best is not None else frozenset()
+    picture = overlay(image.image, shown, marks=Marks(locked=locked)).image
+    folder.write("overlay.png", _png(picture))
+    folder.write("mask.png", _png(mask_image(shown, *image.image.size)))
+    folder.write_json("instances.json", coco_record(trajectory))
+    write_report(folder, [trajectory])
+
+
+def coco_record(trajectory: Trajectory) -> dict[str, Any]:
+    """The result as a COCO instances file: one image, one category named as the query, RLE masks."""
+    image = trajectory.setup.image
+    return {
+        "info": {"description": "segmented by maskpilot", "version": "1.0"},
+        "images": [{"id": 1, "file_name": image.name, "width": image.width, "height": image.height}],
+        "categories": [{"id": 1, "name": trajectory.setup.query}],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": 1,
+                "category_id": 1,
+                "segmentation": _rle_record(instance),
+                "bbox": [instance.box.x0, instance.box.y0, instance.box.width, instance.box.height],
+                "area": masks.area(instance.mask),
+                "iscrowd": 0,
+                "score": instance.score,
+            }
+            for number, instance in enumerate(trajectory.result, start=1)
+        ],
+    }
+
+
+def _instances_record(instances: Sequence[Instance]) -> list[dict[str, Any]]:
+    """Instances as plain data: id, score, box (xyxy pixels), area (pixels), rle (COCO, compressed)."""
+    return [
+        {
+            "id": instance.id,
+            "score": round(instance.score, 6),
+            "box": list(instance.box.xyxy),
+            "area": masks.area(instance.mask),
+            "rle": _rle_record(instance),
+        }
+        for instance in instances
+    ]
+
+
+def result_record(trajectory: Trajectory, image: str, folder: Path) -> dict[str, Any]:
+    """What `maskpilot refine --json` prints.
+
+    Raises:
+        ValueError: the session did not end.
+    """
+    ending = trajectory.ending
+    if ending is None:
+        raise ValueError("result_record: expected a session that ended")
+    return {
+        "query": trajectory.setup.query,
+        "image": image,
+        "verdict": ending.verdict.value,
+        "reason": ending.reason,
+        "stop": ending.stop.value,
+        "rounds": len(trajectory.steps),
+        "instances": _instances_record(trajectory.result),
+        "policy": dict(trajectory.setup.policy),
+        "segmenter": trajectory.setup.segmenter.get("name"),
+        "usage": asdict(ending.usage),
+        "seconds": round(ending.seconds, 3),
+        "run_dir": str(folder),
+    }
+
+
+def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tuple[int, ...]:
+    """Decide a recorded session anew, on the kept image.
+
+    Returns:
+        indices of the rounds whose masks, ids or scores differ from the recorded ones; none when all are
+        the same bit for bit.
+
+    Raises:
+        SessionFailed: the session fails now.
+        ImageError: the kept image is missing or was changed.
+    """
+    if not recorded.steps:
+        return ()
+    image = folder.load_image(recorded.setup.image)
+    opened = segmenter.open(image.image)
+    # The recorded rounds are the limit: a session may have ended on time, on tokens, or on Ctrl-C.
+    rounds = Budget(max_rounds=len(recorded.steps))
+    setup = Setup(recorded.setup.query, recorded.setup.image, recorded.setup.tools, rounds)
+    try:
+        again = run_session(setup, image.image, opened, Replay(recorded.steps))
+    finally:
+        opened.close()
+    pairs = itertools.zip_longest(recorded.steps, again.steps)
+    return tuple(
+        number
+        for number, (before, now) in enumerate(pairs)
+        if before is None or now is None or before.instances != now.instances
+    )
+
+
+def resumable(folder: RunFolder, query: str, image: LoadedImage) -> Trajectory | None:
+    """The part of a session that a run folder holds, to go on with; None where nothing was recorded yet.
+
+    Raises:
+        InvalidInput: it was about another query or image, or the policy finished it.
+        TrajectoryError: the record is damaged.
+    """
+    if not folder.steps.is_file():
+        return None
+    if b"\n" not in folder.steps.read_bytes():  # killed while its first line was written
+        folder.steps.unlink()
+        return None
+    recorded = read_trajectory(folder.steps)
+    if recorded.setup.query != query:
+        raise InvalidInput(f"{folder.path}: holds a run of another query, {recorded.setup.query[:200]!r}")
+    if recorded.setup.image.sha256 != image.sha256:
+        raise InvalidInput(f"{folder.path}: holds a run on another image, {recorded.setup.image.name!r}")
+    if recorded.ending and recorded.ending.stop in (Stop.finished, Stop.absent):
+        raise InvalidInput(f"{folder.path}: this run is finished; nothing is left to go on with")
+    return recorded
+
+
+def read_session(folder: RunFolder) -> Trajectory:
+    """The folder's only session.
+
+    Raises:
+        TrajectoryError: it holds none, or many.
+    """
+    if not folder.steps.is_file():
+        raise TrajectoryError(f"{folder.path}: holds no single session (steps.jsonl is missing)")
+    return read_trajectory(folder.steps)
+
+
+def _rle_record(instance: Instance) -> dict[str, Any]:
+    mask = instance.mask
+    return {"size": [mask.height, mask.width], "counts": mask.counts.decode("ascii")}
+
+
+def _png(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+class _Both:
+    """Records first, then tells."""
+
+    def __init__(self, first: Recorder, then: Recorder) -> None:
+        self._recorders = (first, then)
+
+    def start(self, setup: Setup) -> None:
+        for recorder in self._recorders:
+            recorder.start(setup)
+
+    def step(self, step: Step) -> None:
+        for recorder in self._recorders:
+            recorder.step(step)
+
+    def end(self, ending: Ending) -> None:
+        for recorder in self._recorders:
+            recorder.end(ending)
