@@ -5,6 +5,7 @@
     │   ├── InvalidCall          a tool call whose arguments cannot be applied
     │   ├── UnknownTool          a tool that does not exist, or is not offered in this session
     │   └── MalformedReply       a reply in which no tool call could be found
+    ├── BudgetReached            the policy's next request would break a limit; ends the session
     └── Fatal                    ends the work at hand; the message says what was wrong and what to do
         ├── InvalidInput         a query, an option or a setting that cannot be used (exit code 2)
         ├── ImageError           a file that cannot be used as an image
@@ -26,8 +27,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maskpilot.trajectory import Trajectory
+    from maskpilot.types import Stop
 
 __all__ = [
+    "BudgetReached",
     "Fatal",
     "ImageError",
     "InvalidCall",
@@ -64,6 +67,14 @@ class UnknownTool(Recoverable):
 
 class MalformedReply(Recoverable):
     """A reply in which no tool call could be found."""
+
+
+class BudgetReached(MaskpilotError):
+    """The policy stops before a request that would break a limit; the loop makes it the session's end."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(f"the next request would break the limit {stop.value}")
+        self.stop = stop
 
 
 class Fatal(MaskpilotError):

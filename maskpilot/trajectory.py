@@ -27,6 +27,8 @@ from maskpilot.types import (
     Instance,
     Mask,
     PromptState,
+    Seen,
+    SeenPicture,
     Stop,
     ToolCall,
     Usage,
@@ -361,6 +363,8 @@ def _decision_record(decision: Decision) -> dict[str, Any]:
         "usage": asdict(decision.usage),
         "problems": decision.problems,
         "refused": decision.refused,
+        "objections": decision.objections,
+        "seen": None if decision.seen is None else asdict(decision.seen),
     }
 
 
@@ -411,7 +415,13 @@ def _decision(record: Mapping[str, Any]) -> Decision:
         usage=Usage(**record["usage"]),
         problems=tuple(record["problems"]),
         refused=record["refused"],
+        objections=tuple(record["objections"]),
+        seen=None if record["seen"] is None else _seen(record["seen"]),
     )
+
+
+def _seen(record: Mapping[str, Any]) -> Seen:
+    return Seen(record["text"], tuple(SeenPicture(**picture) for picture in record["pictures"]))
 
 
 def _instance(record: Mapping[str, Any], image: ImageRef) -> Instance:

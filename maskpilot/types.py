@@ -26,6 +26,8 @@ __all__ = [
     "Instance",
     "Mask",
     "PromptState",
+    "Seen",
+    "SeenPicture",
     "Stop",
     "ToolCall",
     "Usage",
@@ -298,6 +300,23 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SeenPicture:
+    """A picture that was sent to a model: the SHA-256 of its RGB pixels, and its size."""
+
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a model was told and shown in a round. For the record; the pictures can be drawn anew from it."""
+
+    text: str = ""
+    pictures: tuple[SeenPicture, ...] = ()
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a policy wants done, and what it thinks of what it was shown.
@@ -309,6 +328,9 @@ class Decision:
         usage: what this decision cost.
         problems: what was wrong with the reply itself (not with a call); goes into the next note.
         refused: the model will not do this; ends the session.
+        objections: what a second look holds against its own `finish`, which is put off for them; they go
+            into the next note.
+        seen: what a model was told and shown before it decided; None where no model decided.
     """
 
     calls: tuple[ToolCall, ...] = ()
@@ -317,6 +339,8 @@ class Decision:
     usage: Usage = field(default_factory=Usage)
     problems: tuple[str, ...] = ()
     refused: bool = False
+    objections: tuple[str, ...] = ()
+    seen: Seen | None = None
 
     def __post_init__(self) -> None:
         if self.rating is not None and not 0 <= self.rating <= 100:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from maskpilot.agent.policy import Observation, Policy
 from maskpilot.agent.turn import Turn, canonical, take_turn
-from maskpilot.errors import MaskpilotError, SessionFailed
+from maskpilot.errors import BudgetReached, MaskpilotError, SessionFailed
 from maskpilot.segmenters.base import ImageSession
 from maskpilot.tools import Roster, SessionState, refresh
 from maskpilot.trajectory import Ending, Recorder, Setup, Step, Trajectory, best_step, changes
@@ -63,6 +63,8 @@ def run_session(
             step = run.advance(decision, turn, clock() - began)
             if recorder:
                 recorder.step(step)
+    except BudgetReached as reached:
+        run.ending = run.closed(reached.stop)
     except KeyboardInterrupt:
         run.ending = run.closed(Stop.interrupted)
     except Exception as error:

@@ -58,5 +58,6 @@ class Policy(Protocol):
 
         Raises:
             PolicyError: it cannot go on; what a model said is never a reason for that.
+            BudgetReached: what it would do next would break a limit.
         """
         ...

@@ -46,7 +46,7 @@ def take_turn(state: SessionState, decision: Decision, offered: Collection[str])
 
     `finish` counts only for masks that the policy has seen: beside a change of prompts, or after a call that
     failed, it is put off and the policy is told so. Keeping and dropping masks beside it is fine, since what
-    that leaves is known.
+    that leaves is known. A second look's objections put it off as well.
     """
     turn = Turn(state, errors=decision.problems, rating=_rating(decision))
     if not decision.calls and not decision.problems:
@@ -63,6 +63,8 @@ def take_turn(state: SessionState, decision: Decision, offered: Collection[str])
         why = "an earlier call failed" if turn.errors else "the prompts changed in the same reply"
         put_off = f"finish was put off: {why}; look at the masks and call it again"
         turn = replace(turn, verdict=None, reason="", notes=(*turn.notes, put_off))
+    if turn.verdict is not None and decision.objections:
+        turn = replace(turn, verdict=None, reason="", notes=(*turn.notes, *decision.objections))
     return turn
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from maskpilot.agent import Scripted, run_session
-from maskpilot.errors import OutOfMemory, PolicyError, SessionFailed
+from maskpilot.errors import BudgetReached, OutOfMemory, PolicyError, SessionFailed
 from maskpilot.tools import CORE
 from maskpilot.types import Budget, Decision, Detections, PromptState, Stop, ToolCall, Usage, Verdict
 from tests.agent.sessions import IMAGE, boxes, finish, run, says, setup, text, threshold
@@ -53,6 +53,14 @@ def test_finish_after_a_call_that_failed_is_put_off() -> None:
     broken = says(("keep_masks", {"ids": [9]}), ("finish", {"verdict": "complete"}))
     trajectory = run([text("cup"), broken, finish()])
     assert "finish was put off: an earlier call failed" in trajectory.steps[1].notes[0]
+
+
+def test_finish_is_put_off_by_a_second_look_s_objections_and_that_is_no_error() -> None:
+    objected = says(("finish", {"verdict": "complete"}), objections=("mask 1 is wrong",))
+    trajectory = run([text("cup"), BAD, says(("fly", {})), objected, Decision(), finish()])
+    assert trajectory.steps[3].notes == ("mask 1 is wrong",)
+    assert trajectory.steps[3].errors == ()
+    assert boxes(trajectory) == [CUP_LEFT]
 
 
 def test_calls_after_finish_and_calls_beyond_the_limit_are_ignored_and_said() -> None:
@@ -149,6 +157,13 @@ def test_a_limit_ends_the_session_with_its_best_state(budget: Budget, stop: Stop
     trajectory = run(script, budget=budget, clock=lambda: float(next(ticks)))
     assert trajectory.ending is not None
     assert trajectory.ending.stop is stop
+    assert boxes(trajectory) == [CUP_LEFT]
+
+
+def test_a_policy_that_stops_before_a_limit_ends_the_session_with_its_best_state() -> None:
+    trajectory = run([text("cup"), BudgetReached(Stop.max_cost)])
+    assert trajectory.ending is not None
+    assert trajectory.ending.stop is Stop.max_cost
     assert boxes(trajectory) == [CUP_LEFT]
 
 
