@@ -12,7 +12,7 @@ from maskpilot.types import Box
 
 __all__ = ["Marks", "Rect", "Ruler", "Style", "View", "display_size", "font"]
 
-TINY = 256
+READABLE = 512
 """An image whose longer side is shorter than this is enlarged for display."""
 
 
@@ -132,12 +132,12 @@ class Style:
 def display_size(width: int, height: int, max_side: int = 1536) -> tuple[int, int]:
     """The size at which an image is shown: (width, height) in pixels.
 
-    A longer side above `max_side` is brought down to it. An image below 256 px is enlarged by a whole
-    factor to at most 512 px, so that there is room for labels. Every other image keeps its size.
+    A longer side above `max_side` is brought down to it. An image below 512 px is enlarged by the whole
+    factor that just lifts it to 512 px or more, so that there is room for labels. Others keep their size.
     """
     longer = max(width, height)
-    if longer < TINY:
-        factor = max(1, min(2 * TINY, max_side) // longer)
+    if longer < READABLE:
+        factor = max(1, min(-(-READABLE // longer), max_side // longer))
         return (width * factor, height * factor)
     scale = min(1.0, max_side / longer)
     return (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -11,7 +11,7 @@ from maskpilot.render.palette import NEGATIVE, POSITIVE
 from maskpilot.types import Box, Exemplar
 from tests.render.pictures import different, grey, rectangle, scattered
 
-SIZE = (320, 240)
+SIZE = (640, 480)
 
 
 def holds(picture: Image.Image, tint: tuple[int, int, int]) -> bool:
@@ -142,16 +142,16 @@ def test_a_ruler_leaves_the_size_as_it_is() -> None:
 
 def test_a_ruler_hides_no_small_mask() -> None:
     instances = [
-        rectangle(number, SIZE, (x, 10, x + 5, 15)) for number, x in enumerate(range(0, 310, 9), start=1)
+        rectangle(number, SIZE, (x, 10, x + 5, 15)) for number, x in enumerate(range(0, 630, 9), start=1)
     ]
-    under_all = rectangle(99, SIZE, (0, 6, 320, 20))
+    under_all = rectangle(99, SIZE, (0, 6, 640, 20))
     plain = np.asarray(overlay(grey(*SIZE), [*instances, under_all]).image)
     ruled = np.asarray(overlay(grey(*SIZE), [*instances, under_all], ruler=Ruler(1000, 1000)).image)
-    np.testing.assert_array_equal(ruled[9:16, 24:296], plain[9:16, 24:296])
+    np.testing.assert_array_equal(ruled[9:16, 24:616], plain[9:16, 24:616])
 
 
 def test_a_size_of_the_callers_choice() -> None:
-    drawn = overlay(grey(640, 480), [rectangle(1, (640, 480), (600, 440, 640, 480))], size=(448, 336)).image
+    drawn = overlay(grey(*SIZE), [rectangle(1, SIZE, (600, 440, 640, 480))], size=(448, 336)).image
     assert drawn.size == (448, 336)
     assert holds(drawn.crop((420, 308, 448, 336)), colour(1))
 
@@ -174,7 +174,7 @@ def test_an_image_that_is_not_rgb_is_refused() -> None:
 
 
 def test_masks_of_another_image_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected masks of 320x240 px like the image, got 10x10 for id 1"):
+    with pytest.raises(ValueError, match="expected masks of 640x480 px like the image, got 10x10 for id 1"):
         overlay(grey(*SIZE), [rectangle(1, (10, 10), (0, 0, 5, 5))])
 
 
@@ -182,8 +182,9 @@ def test_masks_of_another_image_are_refused() -> None:
     ("size", "shown"),
     [
         ((16, 16), (512, 512)),
-        ((100, 40), (500, 200)),
-        ((256, 100), (256, 100)),
+        ((100, 40), (600, 240)),
+        ((360, 180), (720, 360)),
+        ((512, 100), (512, 100)),
         ((640, 480), (640, 480)),
         ((1536, 10), (1536, 10)),
         ((8660, 5773), (1536, 1024)),

@@ -1,0 +1,135 @@
+"""One session of the report: its facts, its rounds, its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from maskpilot.report.markup import Markup, join, tag
+from maskpilot.report.parts import facts, instance_table, words
+from maskpilot.report.pictures import data_uri, result_picture
+from maskpilot.report.rounds import round_card
+from maskpilot.trajectory import Changes, Ending, Setup, Trajectory, best_step
+from maskpilot.types import Usage
+
+__all__ = ["banners", "session_section", "title_of"]
+
+TITLE = 120
+
+
+def banners(setup: Setup) -> tuple[str, ...]:
+    """What a reader must know before believing a number: what was simulated, and what was never trained."""
+    notices = []
+    segmenter = str(setup.segmenter.get("name", ""))
+    weights = str(setup.segmenter.get("weights", ""))
+    if segmenter == "untrained" or weights.startswith("untrained"):
+        notices.append("Untrained segmenter: its weights are random numbers, so the masks mean nothing.")
+    elif segmenter == "nano":
+        notices.append("Small segmenter: SAM 3's architecture, trained on drawn scenes alone.")
+    elif setup.segmenter.get("simulated") or "test double" in str(setup.segmenter.get("segmenter", "")):
+        notices.append("Simulated segmenter: a test double, not a model.")
+    if setup.policy.get("simulated"):
+        name = setup.policy.get("name", "policy")
+        notices.append(f"Simulated policy: “{name}” is a program, not a model that looks at pictures.")
+    return tuple(notices)
+
+
+def title_of(trajectory: Trajectory) -> str:
+    """The query, cut to a line."""
+    line = " ".join(trajectory.setup.query.split())
+    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
+
+
+def session_section(number: int, trajectory: Trajectory, image: Image.Image | None) -> Markup:
+    """A session as a section of the page; without its image it has no pictures."""
+    best = trajectory.ending.best if trajectory.ending else best_step(trajectory.steps)
+    rounds = [
+        round_card(trajectory.steps, index, image, is_result=index == best)
+        for index in range(len(trajectory.steps))
+    ]
+    return tag(
+        "section",
+        _header(trajectory),
+        tag("p", "The image is missing from the run folder.", class_="error") if image is None else None,
+        *rounds,
+        _result(trajectory, best, image),
+        id=f"session-{number}",
+    )
+
+
+def _header(trajectory: Trajectory) -> Markup:
+    setup, ending = trajectory.setup, trajectory.ending
+    usage = ending.usage if ending else trajectory.usage
+    title = title_of(trajectory)
+    about = {
+        "Verdict": ending.verdict.value if ending else "—",
+        "Stop": ending.stop.value if ending else "killed before its end",
+        "Rounds": str(len(trajectory.steps)),
+        "Masks": str(len(trajectory.result)),
+        "Seconds": f"{ending.seconds:.1f}" if ending else None,
+        "Policy": _named(setup.policy),
+        "Segmenter": _named(setup.segmenter),
+        "Tokens": _tokens(usage),
+        "Cost": None if usage.cost is None else f"{usage.cost:.4g}",
+        "Image": f"{setup.image.name} ({setup.image.width} × {setup.image.height} px)",
+        "Created": setup.created or None,
+    }
+    provenance = json.dumps(_provenance(setup), indent=1, ensure_ascii=False, default=repr)
+    return tag(
+        "header",
+        tag("h2", tag("bdi", title)),
+        None if title == setup.query else tag("div", words(setup.query)),
+        facts(about),
+        tag("details", tag("summary", "Provenance"), tag("pre", provenance)),
+        class_="session",
+    )
+
+
+def _result(trajectory: Trajectory, best: int | None, image: Image.Image | None) -> Markup:
+    ending = trajectory.ending
+    killed = tag("p", "The session was killed before its end.", class_="error")
+    says = [_ending(ending) if ending else killed]
+    if best is None:
+        says.append(tag("p", "The result is empty."))
+    else:
+        says.append(tag("p", f"The result is what was shown after round {best + 1}."))
+        says.append(instance_table(trajectory.result, Changes(), ()) or tag("p", "No masks.", class_="quiet"))
+    figure = None
+    if image is not None:
+        picture = result_picture(image, trajectory.result)
+        figure = tag("figure", tag("img", src=data_uri(picture), alt="result"))
+    body = tag("div", figure, tag("div", *says), class_="round")
+    return tag("article", tag("h3", "Result"), body, class_="card result")
+
+
+def _ending(ending: Ending) -> Markup:
+    return join(
+        [
+            tag("p", "Verdict ", tag("b", ending.verdict.value), ", stop ", tag("b", ending.stop.value)),
+            tag("blockquote", words(ending.reason)) if ending.reason.strip() else None,
+            tag("div", words(ending.error), class_="error") if ending.error else None,
+        ]
+    )
+
+
+def _named(about: Mapping[str, Any]) -> str | None:
+    return " · ".join(str(about[key]) for key in ("name", "model") if about.get(key)) or None
+
+
+def _tokens(usage: Usage) -> str | None:
+    if not usage.tokens:
+        return None
+    return f"{usage.prompt_tokens} in, {usage.completion_tokens} out, {usage.calls} requests"
+
+
+def _provenance(setup: Setup) -> dict[str, object]:
+    return {
+        "policy": dict(setup.policy),
+        "segmenter": dict(setup.segmenter),
+        "versions": dict(setup.versions),
+        "tools": list(setup.tools),
+        "image_sha256": setup.image.sha256,
+    }
