@@ -1,6 +1,6 @@
 """What sam3 0.1.4 needs to run off CUDA and without triton: every mend in one place.
 
-sam3/model/edt.py:6                  imports triton               -> `prepare_import`, a stand-in meanwhile
+sam3/model/edt.py:6                  imports triton               -> `prepare_import`, a stand-in for edt.py
 sam3/model/position_encoding.py:47   makes tensors on "cuda"      -> `building_on`, while the model is built
 sam3/model/decoder.py:281            makes tensors on "cuda"      -> `building_on`, while the model is built
 sam3/model/geometry_encoders.py:659  pins memory                  -> `prepare_import`, in `_encode_boxes`
@@ -35,8 +35,7 @@ def prepare_import() -> None:
         # sam3 uses deprecated parts of torch, and CUDA's autocast in decorators: nothing for users to mend.
         warnings.simplefilter("ignore")
         if importlib.util.find_spec("triton") is None:
-            with _stand_in_for_triton():
-                importlib.import_module("sam3.model.edt")
+            sys.modules.setdefault("sam3.model.edt", _without_kernels())
         _encode_boxes_without_pinning(importlib.import_module("sam3.model.geometry_encoders"))
 
 
@@ -82,18 +81,12 @@ def _encode_boxes_without_pinning(module: Any) -> None:
     encoder._encode_boxes = encode_boxes
 
 
-@contextmanager
-def _stand_in_for_triton() -> Iterator[None]:
-    """Can be imported and decorate a kernel, never run it: sam3 calls the kernel for video on CUDA."""
-    triton, language = ModuleType("triton"), ModuleType("triton.language")
-    vars(triton).update(jit=lambda function: function, language=language)
-    vars(language).update(constexpr=object)
-    stand_ins = {"triton": triton, "triton.language": language}
-    before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
-        sys.modules.update(before)
+def _without_kernels() -> ModuleType:
+    """In place of sam3/model/edt.py, whose one function picks points to click on in videos, on CUDA."""
+
+    def edt_triton(data: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("sam3's distance transform needs triton, which is not installed")
+
+    module = ModuleType("sam3.model.edt")
+    vars(module).update(edt_triton=edt_triton)
+    return module

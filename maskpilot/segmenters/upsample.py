@@ -9,22 +9,24 @@ from torch.nn import functional
 
 __all__ = ["pack", "unpack", "upsample"]
 
-CHUNK_PIXELS = 16_000_000
-"""As many float32 pixels are worked on at a time: a 50-megapixel image goes mask by mask."""
+CHUNK_PIXELS = 16_000_000  # 64 MB as float32; a 50-megapixel image goes mask by mask
 
 
-def upsample(logits: torch.Tensor, width: int, height: int) -> NDArray[np.bool_]:
+def upsample(
+    logits: torch.Tensor, width: int, height: int, *, chunk_pixels: int = CHUNK_PIXELS
+) -> NDArray[np.bool_]:
     """Masks as `Sam3Processor` makes them: sam3/model/sam3_image_processor.py:204-212.
 
     Args:
         logits: (n, h, w), any float dtype, in main memory.
         width, height: of the original image in pixels.
+        chunk_pixels: as many are worked on at a time, but at least one mask.
 
     Returns:
         (n, height, width) bool.
     """
     masks = np.empty((len(logits), height, width), np.bool_)
-    step = max(1, CHUNK_PIXELS // (width * height))
+    step = max(1, chunk_pixels // (width * height))
     with torch.inference_mode():
         for start in range(0, len(logits), step):
             chunk = logits[start : start + step, None].float()

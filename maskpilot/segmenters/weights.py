@@ -24,7 +24,8 @@ HOW_TO_GET_SAM3 = """\
 SAM 3's weights are free but gated. To get them:
   1. request access at https://huggingface.co/facebook/sam3
   2. when it is granted, log in on this machine: hf auth login
-  3. run again; or download sam3.pt elsewhere and pass the file as the checkpoint"""
+  3. run again; or download sam3.pt elsewhere and pass the file as the checkpoint
+     (model.safetensors, beside it on the hub, is for another library)"""
 
 
 def download_sam3(download: Callable[[str, str], str] | None = None) -> Path:

@@ -1,14 +1,15 @@
-"""What every segmenter promises. A test class for one inherits `SegmenterContract` and says which one."""
+"""What every segmenter promises. A test class inherits `SegmenterContract` and says which one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from maskpilot.errors import SegmenterError
-from maskpilot.segmenters.base import Segmenter
+from maskpilot.segmenters.base import ImageSession, Segmenter
 from maskpilot.types import Detections, PromptState
 from tests.segmenters.pictures import close, negative, picture, positive, same
 
@@ -19,39 +20,29 @@ BOX_ALONE = PromptState(None, (positive(10, 10, 40, 40),), threshold=0.0)
 ALL = [TEXT, OTHER_TEXT, WITH_BOXES, BOX_ALONE]
 
 
-class SegmenterContract:
-    """Inherit, and define the fixture `segmenter`; it may serve all tests, none closes it."""
+class OneImageContract:
+    """What holds for one open image. Inherit, and define the fixture `session`: `picture()`, opened."""
 
-    def find(self, segmenter: Segmenter, prompts: PromptState, width: int, height: int) -> Detections:
-        session = segmenter.open(picture(width, height))
-        try:
-            return session.segment(prompts)
-        finally:
-            session.close()
+    def test_it_finds_something(self, session: ImageSession) -> None:
+        assert len(session.segment(TEXT)) > 0
 
-    def test_it_finds_something(self, segmenter: Segmenter) -> None:
-        assert len(self.find(segmenter, TEXT, 90, 60)) > 0
-
-    def test_a_b_a_gives_a(self, segmenter: Segmenter) -> None:
-        session = segmenter.open(picture())
+    def test_a_b_a_gives_a(self, session: ImageSession) -> None:
         first = [session.segment(prompts) for prompts in ALL]
         again = [session.segment(prompts) for prompts in ALL]
-        session.close()
         assert all(same(one, other) for one, other in zip(first, again, strict=True))
 
-    def test_raising_the_threshold_only_removes(self, segmenter: Segmenter) -> None:
-        session = segmenter.open(picture())
+    def test_raising_the_threshold_only_removes(self, session: ImageSession) -> None:
         everything = session.segment(TEXT)
         for threshold in (*np.quantile(everything.scores, [0.9, 0.1, 0.5]).tolist(), 0.0, 1.0):
             kept = session.segment(TEXT.with_threshold(threshold))
             assert (kept.scores > np.float32(threshold)).all()
             assert len(kept) == np.count_nonzero(everything.scores > np.float32(threshold))
             assert np.array_equal(kept.masks, everything.masks[: len(kept)])
-        session.close()
 
-    def test_arrays_are_as_promised(self, segmenter: Segmenter) -> None:
+    def test_arrays_are_as_promised(self, session: ImageSession) -> None:
+        assert session.size == (90, 60)
         for prompts in ALL:
-            found = self.find(segmenter, prompts, 90, 60)
+            found = session.segment(prompts)
             assert found.masks.shape == (len(found), 60, 90)
             assert found.masks.dtype == np.bool_
             assert found.boxes.dtype == found.scores.dtype == np.float32
@@ -59,23 +50,34 @@ class SegmenterContract:
             assert ((found.scores >= 0) & (found.scores <= 1)).all()
             assert ((found.boxes >= 0) & (found.boxes <= [90, 60, 90, 60])).all()
 
-    def test_empty_prompts_find_nothing(self, segmenter: Segmenter) -> None:
-        found = self.find(segmenter, PromptState(threshold=0.0), 90, 60)
+    def test_empty_prompts_find_nothing(self, session: ImageSession) -> None:
+        found = session.segment(PromptState(threshold=0.0))
         assert (len(found), found.size) == (0, (90, 60))
 
-    def test_a_box_is_clamped_to_the_image(self, segmenter: Segmenter) -> None:
-        session = segmenter.open(picture())
+    def test_a_box_is_clamped_to_the_image(self, session: ImageSession) -> None:
         over = session.segment(PromptState(None, (positive(60, -20, 130, 90),), threshold=0.0))
         inside = session.segment(PromptState(None, (positive(60, 0, 90, 60),), threshold=0.0))
-        session.close()
         assert close(over, inside)
+
+
+class SegmenterContract(OneImageContract):
+    """All of it. Inherit, and define the fixture `segmenter`; it may serve all tests, none closes it."""
+
+    @pytest.fixture
+    def session(self, segmenter: Segmenter) -> Iterator[ImageSession]:
+        session = segmenter.open(picture())
+        yield session
+        session.close()
 
     @pytest.mark.parametrize(
         ("width", "height"), [(1, 1), (400, 2), (3, 500)], ids=["one pixel", "very wide", "very tall"]
     )
     def test_odd_sizes(self, segmenter: Segmenter, width: int, height: int) -> None:
-        for prompts in (TEXT, PromptState(None, (positive(0, 0, width, height),), threshold=0.0)):
-            assert self.find(segmenter, prompts, width, height).size == (width, height)
+        session = segmenter.open(picture(width, height))
+        whole_image = PromptState(None, (positive(0, 0, width, height),), threshold=0.0)
+        for prompts in (TEXT, whole_image):
+            assert session.segment(prompts).size == session.size == (width, height)
+        session.close()
 
     def test_a_closed_session_refuses(self, segmenter: Segmenter) -> None:
         session = segmenter.open(picture())
@@ -85,7 +87,7 @@ class SegmenterContract:
             session.segment(TEXT)
 
     def test_interleaved_sessions_do_not_mix(self, segmenter: Segmenter) -> None:
-        alone = [self.of(segmenter, seed) for seed in (1, 2)]
+        alone = [find_all(segmenter, seed) for seed in (1, 2)]
         sessions = [segmenter.open(picture(seed=seed)) for seed in (1, 2)]
         found: list[list[Detections]] = [[], []]
         for prompts in ALL:
@@ -93,32 +95,29 @@ class SegmenterContract:
                 answers.append(session.segment(prompts))
         for session in sessions:
             session.close()
-        assert all(
-            close(one, other)
-            for mine, lone in zip(found, alone, strict=True)
-            for one, other in zip(mine, lone, strict=True)
-        )
+        assert all(map(all_close, found, alone))
 
     def test_many_threads_find_what_one_finds(self, segmenter: Segmenter) -> None:
         seeds = [1, 2, 3, 1, 2, 3]
-        alone = {seed: self.of(segmenter, seed) for seed in set(seeds)}
+        alone = {seed: find_all(segmenter, seed) for seed in set(seeds)}
         with ThreadPoolExecutor(len(seeds)) as threads:
-            found = list(threads.map(lambda seed: self.of(segmenter, seed), seeds))
-        assert all(
-            close(one, other)
-            for seed, mine in zip(seeds, found, strict=True)
-            for one, other in zip(mine, alone[seed], strict=True)
-        )
+            found = list(threads.map(lambda seed: find_all(segmenter, seed), seeds))
+        assert all(all_close(mine, alone[seed]) for mine, seed in zip(found, seeds, strict=True))
 
     def test_provenance_is_words(self, segmenter: Segmenter) -> None:
         assert segmenter.name
         assert all(isinstance(value, str) and value for value in segmenter.provenance.values())
 
-    def of(self, segmenter: Segmenter, seed: int) -> list[Detections]:
-        session = segmenter.open(picture(seed=seed))
-        found = [session.segment(prompts) for prompts in ALL]
-        session.close()
-        return found
+
+def find_all(segmenter: Segmenter, seed: int) -> list[Detections]:
+    session = segmenter.open(picture(seed=seed))
+    found = [session.segment(prompts) for prompts in ALL]
+    session.close()
+    return found
+
+
+def all_close(some: list[Detections], others: list[Detections]) -> bool:
+    return all(close(one, other) for one, other in zip(some, others, strict=True))
 
 
 def check_closing(segmenter: Segmenter) -> None:
