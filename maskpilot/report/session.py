@@ -32,7 +32,7 @@ def banners(setup: Setup) -> tuple[str, ...]:
     elif setup.segmenter.get("simulated") or "test double" in str(setup.segmenter.get("segmenter", "")):
         notices.append("Simulated segmenter: a test double, not a model.")
     if setup.policy.get("simulated"):
-        name = setup.policy.get("name", "policy")
+        name = str(setup.policy.get("name", "policy"))[:60]
         notices.append(f"Simulated policy: “{name}” is a program, not a model that looks at pictures.")
     return tuple(notices)
 
