@@ -11,6 +11,7 @@
         ├── ImageError           a file that cannot be used as an image
         ├── RunFolderError       a run folder that cannot be written, or already holds a run
         ├── TrajectoryError      a recorded session that cannot be read
+        ├── DatasetError         a data set or predictions that are missing, damaged or contradictory
         ├── SegmenterError       the segmenter failed
         │   ├── WeightsUnavailable   weights missing, gated or not a checkpoint of this model
         │   └── OutOfMemory          one request alone does not fit the device
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetReached",
+    "DatasetError",
     "Fatal",
     "ImageError",
     "InvalidCall",
@@ -95,6 +97,10 @@ class RunFolderError(Fatal):
 
 class TrajectoryError(Fatal):
     """A recorded session that cannot be read."""
+
+
+class DatasetError(Fatal):
+    """A data set or a file of predictions that is missing, damaged or contradicts itself."""
 
 
 class SegmenterError(Fatal):

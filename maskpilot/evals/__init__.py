@@ -1,0 +1,1 @@
+"""Evals: data sets, metrics, and the runner that scores sessions against ground truth."""
