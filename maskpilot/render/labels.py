@@ -139,7 +139,7 @@ class _Layout:
         corner = np.array([rect.x0, rect.y0])
         visible = self._masks.owner[rect.y0 : rect.y1, rect.x0 : rect.x1] == mask_id
         seen = corner + _thinned(visible)
-        if mask_id in self._small or not visible.any():
+        if mask_id in self._small:
             return self._place_beside(mask_id, rect, seen)
         centres, depths = _depths(visible)
         candidates = _plates_at(corner + centres, size)
@@ -206,7 +206,7 @@ def _depths(visible: NDArray[np.bool_]) -> tuple[Points, NDArray[np.float64]]:
         depth += left
         left = shrink(left, 1)
     y, x = np.nonzero(depth)
-    if not len(x):  # thinner than the grid: the mask is seen, but by none of its cells
+    if not len(x):  # hidden by smaller masks, or so thin that it falls between the grid's cells
         return _thinned(visible), np.ones(len(_thinned(visible)))
     points = np.stack([x, y], axis=1)
     off_middle = np.linalg.norm(points - points.mean(axis=0), axis=1) / COARSE

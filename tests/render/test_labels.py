@@ -113,6 +113,12 @@ def test_a_mask_hidden_by_a_smaller_one_still_has_a_plate() -> None:
     assert unplaced == ()
 
 
+def test_masks_of_the_same_large_shape_all_have_plates() -> None:
+    plates, unplaced = place(mask_map((200, 150), [(0, 0, 200, 150)] * 5))
+    assert len(plates) == 5
+    assert unplaced == ()
+
+
 def test_a_crowd_gets_smaller_plates() -> None:
     rects = [(x, y, 4, 4) for x in range(4, 196, 16) for y in range(4, 146, 16)]
     plates, _ = place(mask_map((200, 150), rects), fonts=(20, 5))

@@ -1,5 +1,7 @@
 """The picture that a policy is shown."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -193,3 +195,10 @@ def test_masks_of_another_image_are_refused() -> None:
 )
 def test_the_size_at_which_an_image_is_shown(size: tuple[int, int], shown: tuple[int, int]) -> None:
     assert display_size(*size) == shown
+
+
+def test_threads_that_draw_at_once_draw_the_same() -> None:
+    image, instances = grey(*SIZE), scattered(SIZE, 30, 80)
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda _: overlay(image, instances).image.tobytes(), range(16)))
+    assert len(set(drawn)) == 1
