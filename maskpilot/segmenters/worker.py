@@ -71,6 +71,7 @@ class Worker:
     ) -> Future[Answer]:
         """As `call`, without waiting for the answer."""
         job = _Job(function, request)
+        job.answer.set_running_or_notify_cancel()  # it cannot be cancelled
         with self._changed:
             if self._closed:
                 raise SegmenterError("the segmenter is closed; load it again")
@@ -90,7 +91,12 @@ class Worker:
 
     def _serve(self) -> None:
         while batch := self._next_batch():
-            self._answer(batch)
+            try:
+                self._answer(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for ever
+                for job in batch:
+                    if not job.answer.done():
+                        job.answer.set_exception(_explained(error, out_of_memory=False))
             del batch  # an idle worker holds on to nothing
 
     def _next_batch(self) -> list[_Job]:

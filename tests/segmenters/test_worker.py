@@ -91,6 +91,20 @@ def test_one_request_that_does_not_fit() -> None:
     worker.close()
 
 
+def test_nobody_waits_for_ever_when_memory_cannot_be_freed() -> None:
+    def fail() -> None:
+        raise RuntimeError("device lost")
+
+    worker, double = Worker(free_memory=fail), Doubling(fits=1)
+    answers = ask_behind(worker, double, [1, 2, 3])
+    assert answers[0].result() == 2
+    for answer in answers[1:]:
+        with pytest.raises(SegmenterError, match="device lost"):
+            answer.result()
+    assert worker.call(double, 4) == 8
+    worker.close()
+
+
 def test_a_wrong_number_of_answers_is_an_error() -> None:
     worker = Worker()
     with pytest.raises(SegmenterError, match="expected 1 answers, got 0"):
