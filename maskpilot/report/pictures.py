@@ -43,7 +43,7 @@ def zoom_picture(image: Image.Image, step: Step, changed: Changes, box: Box) -> 
 def data_uri(picture: Image.Image) -> str:
     """A picture as a data: address, JPEG with full colour resolution: contours are thin and coloured."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85, subsampling=0)
+    picture.save(buffer, "JPEG", quality=78, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
