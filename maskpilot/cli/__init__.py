@@ -1,0 +1,63 @@
+"""The command line. It parses, reports and sets exit codes; the work is done elsewhere.
+
+Exit codes: 0 done, 1 a failure (its cause on stderr), 2 wrong usage, 130 interrupted. With --json, stdout
+holds one JSON object and nothing else. Every module here imports what its command needs when it runs, so
+that --help stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from maskpilot import __version__
+from maskpilot.cli.console import INTERRUPTED, fail
+from maskpilot.cli.demo import demo
+from maskpilot.cli.refine import refine, replay
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A multimodal LLM pilots SAM 3: it looks at the masks and prompts again until they are right.",
+)
+for command in (refine, demo, replay):
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what maskpilot raises on purpose becomes a message and an exit code.
+
+    Args:
+        arguments: in place of the process's own.
+
+    Raises:
+        SystemExit: always.
+    """
+    from maskpilot.errors import InvalidInput, MaskpilotError
+
+    try:
+        app(arguments)
+    except InvalidInput as error:
+        fail(str(error), code=2)
+    except MaskpilotError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted", code=INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"maskpilot {__version__}\n")
+        raise typer.Exit

@@ -1,0 +1,5 @@
+"""`python -m maskpilot.cli`."""
+
+from maskpilot.cli import main
+
+main()

@@ -1,0 +1,33 @@
+"""What the command line prints: messages on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, NoReturn
+
+__all__ = ["INTERRUPTED", "fail", "print_json", "say"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def say(message: str) -> None:
+    sys.stderr.write(_printable(message) + "\n")
+    sys.stderr.flush()
+
+
+def print_json(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record, default=list) + "\n")
+
+
+def fail(message: str, *, code: int = 1) -> NoReturn:
+    say(f"error: {message}")
+    raise SystemExit(code)
+
+
+def _printable(text: str) -> str:
+    """Text from files and models without what a terminal would obey."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )

@@ -1,0 +1,44 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "CheckpointOption",
+    "DeviceOption",
+    "JsonOption",
+    "OverwriteOption",
+    "SegmenterName",
+    "SegmenterOption",
+    "ToolSet",
+]
+
+
+class SegmenterName(StrEnum):
+    """The segmenters that `maskpilot.segmenters` knows; spelled out so that --help needs no import."""
+
+    sam3 = "sam3"
+    nano = "nano"
+    untrained = "untrained"
+
+
+class ToolSet(StrEnum):
+    """Which tools are on offer."""
+
+    phrases = "phrases"
+    core = "core"
+    full = "full"
+
+
+SegmenterOption = Annotated[SegmenterName, typer.Option(help="What finds the masks.")]
+CheckpointOption = Annotated[
+    Path | None, typer.Option(help="A file of weights, in place of those of the segmenter's own.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cuda, cpu or mps (untested).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a run in this folder.")]

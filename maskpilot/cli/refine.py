@@ -1,0 +1,175 @@
+"""`maskpilot refine` and `maskpilot replay`: one query on one image."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maskpilot.cli.console import INTERRUPTED, fail, print_json, say
+from maskpilot.cli.options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    SegmenterName,
+    SegmenterOption,
+    ToolSet,
+)
+
+if TYPE_CHECKING:
+    from maskpilot.agent import Policy
+    from maskpilot.images import LoadedImage
+    from maskpilot.trajectory import Step, Trajectory
+
+__all__ = ["refine", "replay"]
+
+
+class PolicyName(StrEnum):
+    """Who decides."""
+
+    one_shot = "one_shot"
+    oracle = "oracle"
+
+
+def refine(
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    query: Annotated[str, typer.Argument(help='What to segment, e.g. "the second cup from the left".')],
+    out: Annotated[Path, typer.Option(help="Folder for the run; new or empty.")],
+    segmenter: SegmenterOption = SegmenterName.sam3,
+    policy: Annotated[PolicyName, typer.Option(help="Who decides.")] = PolicyName.one_shot,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="For --policy oracle: an image of the true masks, one grey value an instance."),
+    ] = None,
+    tools: Annotated[ToolSet, typer.Option(help="Tools on offer.")] = ToolSet.full,
+    max_rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 20,
+    max_seconds: Annotated[float | None, typer.Option(help="Seconds at most.")] = None,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "auto",
+    max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 64.0,
+    overwrite: OverwriteOption = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Segment what a query asks for in one image."""
+    from maskpilot import refine as work
+    from maskpilot.images import load_image
+    from maskpilot.runfolder import RunFolder
+    from maskpilot.segmenters import load_segmenter
+    from maskpilot.tools import TOOL_SETS
+    from maskpilot.types import Budget, Stop
+
+    query = work.check_query(query)
+    loaded = load_image(image, max_megapixels=max_megapixels)
+    decides = _policy(policy, query, loaded, truth)
+    budget = _budget(Budget, max_rounds=max_rounds, max_seconds=max_seconds)
+    if resume:
+        folder = RunFolder.open(out)
+        earlier = work.resumable(folder, query, loaded)
+    else:
+        folder, earlier = RunFolder.create(out, overwrite=overwrite), None
+    for note in loaded.notes:
+        say(f"{image}: {note}")
+    with closing(load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)) as engine:
+        setup = work.prepare(
+            query,
+            loaded,
+            tools=TOOL_SETS[tools.value],
+            budget=budget,
+            policy=decides,
+            segmenter=engine,
+        )
+        trajectory = work.refine(
+            setup, loaded, engine, decides, folder, resume=earlier, watch=_Rounds(quiet=as_json)
+        )
+    if as_json:
+        print_json(work.result_record(trajectory, str(image), out))
+    else:
+        _summary(trajectory, out)
+    if trajectory.ending and trajectory.ending.stop is Stop.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def replay(
+    run: Annotated[Path, typer.Argument(help="The folder of a run of refine.")],
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Decide a recorded session anew, and see whether every mask comes out the same."""
+    from maskpilot import refine as work
+    from maskpilot.runfolder import RunFolder
+    from maskpilot.segmenters import load_segmenter
+
+    folder = RunFolder.open(run)
+    recorded = work.read_session(folder)
+    name = str(recorded.setup.segmenter.get("name"))
+    with closing(load_segmenter(name, checkpoint=checkpoint, device=device)) as engine:
+        differing = work.replay(folder, engine, recorded)
+    rounds = len(recorded.steps)
+    if as_json:
+        print_json(
+            {"run_dir": str(run), "rounds": rounds, "identical": not differing, "differing": differing}
+        )
+    else:
+        say(f"{rounds - len(differing)} of {rounds} rounds are the same bit for bit")
+    if differing:
+        fail(f"rounds {', '.join(str(index + 1) for index in differing)} give other masks than recorded")
+
+
+def _policy(name: PolicyName, query: str, image: LoadedImage, truth: Path | None) -> Policy:
+    from maskpilot.agent import OneShot, Oracle
+    from maskpilot.errors import InvalidInput
+    from maskpilot.images import load_truth
+
+    if name is PolicyName.one_shot:
+        if truth is not None:
+            raise InvalidInput("--truth goes with --policy oracle alone")
+        return OneShot()
+    if truth is None:
+        raise InvalidInput("--policy oracle needs --truth: it is a simulated annotator that sees the answer")
+    return Oracle(load_truth(truth, image.image.size), [query])
+
+
+def _budget(budget: Any, **limits: float | None) -> Any:
+    from maskpilot.errors import InvalidInput
+
+    try:
+        return budget(**limits)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+
+
+class _Rounds:
+    """Tells of every round on stderr as it happens."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def start(self, setup: object) -> None: ...
+
+    def step(self, step: Step) -> None:
+        if not self._quiet:
+            calls = ", ".join(call.name for call in step.decision.calls) or "no call"
+            problems = f"  {step.errors[0]}" if step.errors else ""
+            say(f"round {step.index + 1}: {calls}; {len(step.instances)} masks{problems}")
+
+    def end(self, ending: object) -> None: ...
+
+
+def _summary(trajectory: Trajectory, out: Path) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    ending = trajectory.ending
+    console = Console(highlight=False)
+    if ending is not None:
+        said = f"{ending.stop.value}, {ending.verdict.value}" + (
+            f": {ending.reason}" if ending.reason else ""
+        )
+        console.print(Text(f"{len(trajectory.result)} masks after {len(trajectory.steps)} rounds ({said})"))
+    console.print(Text(f"report: {out / 'report.html'}"))
