@@ -1,0 +1,98 @@
+"""Which endpoint, and the key to it: read from arguments and environment, checked before anything is sent."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from maskpilot.agent.mllm.failures import plain
+from maskpilot.errors import InvalidInput
+
+__all__ = ["Endpoint", "shown_url"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_HOSTS = ("api.openai.com", ".openai.azure.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible endpoint.
+
+    Attributes:
+        url: of the API, with its version; may hold a query.
+        key: a secret; empty where none is known.
+    """
+
+    url: str
+    key: str = field(repr=False)
+
+    @classmethod
+    def of(cls, base_url: str | None, api_key: str | None) -> Endpoint:
+        """What was given, else `OPENAI_BASE_URL` and `OPENAI_API_KEY`, else OpenAI itself.
+
+        Raises:
+            InvalidInput: no key where one is needed, or a URL or key that cannot be used.
+        """
+        url = _checked_url((base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).strip())
+        endpoint = cls(url, _checked_key((api_key or os.environ.get("OPENAI_API_KEY") or "").strip()))
+        if not endpoint.key and endpoint.is_openai:
+            raise InvalidInput(
+                "no API key: set OPENAI_API_KEY, or name another endpoint with --base-url or OPENAI_BASE_URL"
+            )
+        return endpoint
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own."""
+        return urlsplit(self.url).hostname == urlsplit(OPENAI_URL).hostname
+
+    @property
+    def limits_completion(self) -> bool:
+        """Whether the limit of a reply is called `max_completion_tokens` there.
+
+        OpenAI's newer models refuse `max_tokens`, most other servers do not know the longer name.
+        """
+        return (urlsplit(self.url).hostname or "").endswith(OPENAI_HOSTS)
+
+    @property
+    def shown(self) -> str:
+        return shown_url(self.url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.key,) if self.key else ()
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown: without user, password and query, where keys are put at times."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidInput(
+            f"base URL: expected one like http://localhost:8000/v1, got {plain(url)!r}; see --base-url"
+        )
+    if "@" in parts.netloc:
+        raise InvalidInput(
+            f"base URL {shown_url(url)}: holds a user name or password; put the key into OPENAI_API_KEY"
+        )
+    return url
+
+
+def _checked_key(key: str) -> str:
+    """What a header cannot hold is refused here: later it would be quoted in an error."""
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise InvalidInput(
+            "the API key holds characters that no key has (a space, a line break, or not ASCII); "
+            "copy it into OPENAI_API_KEY again"
+        )
+    return key

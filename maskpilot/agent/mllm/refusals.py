@@ -1,0 +1,146 @@
+"""What an endpoint's error means: come later, never, or not with this feature.
+
+Endpoints agree on the status at best, so the words of the message are looked at too, and only for features
+that the request used. The phrases are those of OpenAI, Azure, Gemini, OpenRouter, DeepSeek, vLLM, llama.cpp,
+LM Studio and Ollama.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from maskpilot.agent.mllm.failures import Failure, Feature, Trouble, plain
+
+__all__ = ["asked_wait", "is_filtered", "refusal"]
+
+NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+"""Codes of a 429 that waiting does not mend. Not the word "quota": Gemini uses it for limits per minute."""
+
+FILTERED = frozenset({"content_filter", "content_policy_violation", "image_content_policy_violation"})
+"""Codes of a 400 that is about what was said or shown, not about how."""
+
+FEATURE_WORDS: Mapping[Feature, re.Pattern[str]] = {
+    Feature.tools: re.compile(
+        r"\btools?\b|tool[_ ](use|call|choice)|function[_ ]call|--jinja", re.IGNORECASE
+    ),
+    Feature.schema: re.compile(
+        r"response_?format|json_?schema|structured output|grammar|text\.format", re.IGNORECASE
+    ),
+    Feature.images: re.compile(
+        r"\bimages?\b|image_url|input_image|multi-?modal|mmproj|\bvision\b", re.IGNORECASE
+    ),
+}
+
+REFUSING_WORDS = re.compile(
+    r"not (\w+ )?support|unsupported|does ?n.t support|not available|unavailable|not enabled"
+    r"|no endpoints found|requires? (the )?--|must (be )?provide|not a multi-?modal|unknown variant"
+    r"|unexpected keyword|unrecognized|not permitted|not allowed|not compiled|only (text|supports)"
+    r"|cannot be used|at most 0",
+    re.IGNORECASE,
+)
+
+TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|context (length|window|size)"
+    r"|prompt is too long|too many tokens|exceeds? the (available|model)",
+    re.IGNORECASE,
+)
+
+
+def refusal(
+    status: int,
+    body: Any,
+    *,
+    used: Collection[Feature] = (),
+    asked: float | None = None,
+    name: str = "",
+    secrets: Collection[str] = (),
+) -> Failure:
+    """An error answer as a `Failure`.
+
+    Args:
+        status: HTTP status, or the one that a 200 names inside.
+        body: of the answer: JSON, text or nothing.
+        used: features that the request used.
+        asked: seconds that the server asks to wait.
+        name: of the client's own exception, for the message.
+        secrets: not to be repeated.
+    """
+    message, code = _words(body)
+    said = plain(f"{name} {status} {code}: {message}" if message else f"{name} {status} {code}", secrets)
+    feature = _lacking(status, f"{code} {message}", used)
+    trouble = Trouble.final
+    if feature is None and code not in NO_MONEY:
+        trouble = _trouble(status, message)
+    return Failure(trouble, said, status=status, code=plain(code, secrets), asked=asked, feature=feature)
+
+
+def is_filtered(failure: Failure) -> bool:
+    """Whether a filter took offence at the request: a reply of its own kind, not a fault of the endpoint."""
+    flagged = failure.code == "invalid_prompt" and "policy" in str(failure)
+    return failure.code in FILTERED or flagged
+
+
+def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that `Retry-After` (or OpenAI's `retry-after-ms`) asks to wait; None where nothing sensible is.
+
+    Args:
+        headers: with names in any case, if it is a mapping that knows about that.
+        now: seconds since the epoch, for the form that is a date (RFC 9110, 10.2.3).
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            try:
+                seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
+            except (ValueError, OverflowError):
+                continue
+        if math.isfinite(seconds):
+            return max(seconds, 0.0)
+    return None
+
+
+def _words(body: Any) -> tuple[str, str]:
+    """Message and code of an error body, whatever its shape."""
+    if isinstance(body, list) and body:  # Gemini's
+        body = body[0]
+    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping | str):
+        body = body["error"]
+    if isinstance(body, str):
+        return ("", "") if body.lstrip().startswith("<") else (body, "")
+    if not isinstance(body, Mapping):
+        return "", ""
+    message = next((body[key] for key in ("message", "detail", "error") if body.get(key)), "")
+    code = next((body[key] for key in ("code", "type", "status") if isinstance(body.get(key), str)), "")
+    return message if isinstance(message, str) else repr(message), code
+
+
+def _lacking(status: int, words: str, used: Collection[Feature]) -> Feature | None:
+    """The feature that an error is about, if it says so: local servers with 500, OpenRouter with 404."""
+    if status in (401, 403, 408, 409, 429):
+        return None
+    if status == 413 or TOO_LONG.search(words):
+        return Feature.context
+    # Where one form is refused in favour of another API, leaving tools out is not what is asked for.
+    if "/v1/responses" in words or not REFUSING_WORDS.search(words):
+        return None
+    return next(
+        (one for one, pattern in FEATURE_WORDS.items() if one in used and pattern.search(words)), None
+    )
+
+
+def _trouble(status: int, message: str) -> Trouble:
+    if status in (408, 409, 429):
+        return Trouble.busy
+    if status >= 500:
+        return Trouble.server_error
+    if status in (400, 422) and "max_completion_tokens" in message:
+        return Trouble.misnamed
+    return Trouble.final
