@@ -22,6 +22,8 @@ class Truth:
         ignore: pixels that count for nothing; None where there are none.
         is_instances: False where a single mask is the union of everything, so that counting instances means
             nothing (ReasonSeg, RefCOCO).
+        exhaustive: False where there may be more than is annotated (LVIS says so of some classes of an
+            image): what matches no true mask counts for nothing then.
 
     Raises:
         ValueError: there is no annotator, or masks differ in size.
@@ -30,6 +32,7 @@ class Truth:
     annotators: tuple[tuple[Mask, ...], ...]
     ignore: Mask | None = None
     is_instances: bool = True
+    exhaustive: bool = True
 
     def __post_init__(self) -> None:
         if not self.annotators:
