@@ -16,6 +16,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from maskpilot.cli import main
+from maskpilot.cli.demo import print_table
+from maskpilot.demo import Sample, demo_record
 from maskpilot.scenes import make_scene
 from maskpilot.trajectory import read_trajectory
 
@@ -213,13 +215,16 @@ def test_demo_prints_what_was_promised(tmp_path: Path, capsys: pytest.CaptureFix
     assert record["samples"][0]["query"] in _text((tmp_path / "demo" / "report.html").read_text())
 
 
-def test_demo_says_that_random_weights_mean_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run("demo", "--out", tmp_path / "demo", "--segmenter", "untrained")
+@pytest.mark.parametrize(
+    ("segmenter", "words"), [("untrained", "RANDOM weights"), ("nano", "trained on drawn scenes alone")]
+)
+def test_demo_says_what_is_simulated(segmenter: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = Sample(query="[red]star", one_shot_iou=0.5, final_iou=1.0, rounds=3, stop="finished")
+    print_table(demo_record([sample], 1.0, segmenter), Path("run"))
     said = " ".join(capsys.readouterr().out.split())
     assert "Simulated: the annotator sees the ground truth" in said
-    assert "RANDOM weights" in said
+    assert words in said
+    assert "[red]star" in said
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import typer
 from maskpilot.cli.console import print_json, say
 from maskpilot.cli.options import JsonOption, OverwriteOption, SegmenterName
 
-__all__ = ["demo"]
+__all__ = ["demo", "print_table"]
 
 
 def demo(
@@ -42,7 +42,7 @@ def demo(
     if as_json:
         print_json(record)
     else:
-        _demo_table(record, folder.path)
+        print_table(record, folder.path)
 
 
 class _Samples:
@@ -56,14 +56,16 @@ class _Samples:
         say(f"{self._done}/{self._total} {sample.query}")
 
 
-def _demo_table(record: dict[str, Any], folder: Path) -> None:
+def print_table(record: dict[str, Any], folder: Path) -> None:
+    """Print a demo's record for people, with what is simulated in it and how to use the real thing."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("query", "one shot", "final", "rounds", "stop")
     for sample in record["samples"]:
         scores = (f"{sample['one_shot_iou']:.2f}", f"{sample['final_iou']:.2f}")
-        table.add_row(sample["query"], *scores, str(sample["rounds"]), sample["stop"])
+        table.add_row(Text(sample["query"]), *scores, str(sample["rounds"]), sample["stop"])
     means = (f"{record['one_shot_miou']:.2f}", f"{record['final_miou']:.2f}")
     table.add_row("mean IoU", *means, "", "", style="bold")
     console = Console(highlight=False)

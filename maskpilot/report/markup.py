@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 __all__ = ["Markup", "join", "tag", "text"]
 
 VOID = {"img", "link", "meta", "rect"}
-KEPT_CONTROLS = {"\n", "\t"}
-BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-"""Embeddings, overrides and isolates: they could make text read as what it does not say."""
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, lone surrogates, and the embeddings, overrides and isolates of
+bidirectional text, which could make it read as what it does not say."""
 
 
 class Markup(str):
@@ -21,7 +22,7 @@ class Markup(str):
 
 def text(content: str) -> Markup:
     """Show a string as it is: markup in it is escaped, control characters are made visible."""
-    return Markup(html.escape("".join(_visible(character) for character in content), quote=True))
+    return Markup(html.escape(UNSAFE.sub(_visible, content), quote=True))
 
 
 def tag(name: str, /, *children: str | None, **attributes: str | None) -> Markup:
@@ -49,12 +50,8 @@ def join(parts: Iterable[str | None]) -> Markup:
     )
 
 
-def _visible(character: str) -> str:
-    code = ord(character)
-    if character in KEPT_CONTROLS:
-        return character
-    if code < 0x20 or code == 0x7F:
-        return chr(0x2400 + code) if code < 0x20 else "\u2421"
-    if 0x80 <= code < 0xA0 or code in BIDI_CONTROLS or 0xD800 <= code < 0xE000:
-        return f"[U+{code:04X}]"
-    return character
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"[U+{code:04X}]"
