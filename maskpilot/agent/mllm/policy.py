@@ -1,0 +1,148 @@
+"""A multimodal LLM decides: it is told and shown where the session stands, and answers with tool calls."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from maskpilot.agent.mllm.asking import Asking
+from maskpilot.agent.mllm.coordinates import call_in_pixels
+from maskpilot.agent.mllm.exchange import Message, Reply, ReplyEnd, Wire
+from maskpilot.agent.mllm.failures import EndpointError
+from maskpilot.agent.mllm.memory import SHARED, Memory
+from maskpilot.agent.mllm.second_look import MAX_OBJECTIONS
+from maskpilot.agent.mllm.settings import MllmSettings
+from maskpilot.agent.mllm.spending import Meter
+from maskpilot.agent.mllm.styles import Read
+from maskpilot.agent.mllm.talk import Talk, family_for
+from maskpilot.agent.policy import Observation
+from maskpilot.agent.turn import take_turn
+from maskpilot.errors import BudgetReached, InvalidCall, PolicyError
+from maskpilot.prompts import load_prompt, prompt_names
+from maskpilot.types import Decision, Seen, SeenPicture, Verdict
+
+__all__ = ["MllmPolicy"]
+
+log = logging.getLogger(__name__)
+
+MAX_THOUGHT = 8000
+NO_CALL = "no tool call was found in the reply; answer with a tool call"
+CUT_OFF = "the reply was cut off; say less and call the tools at once"
+UNREADABLE = "the endpoint sent no readable reply; answer with a plain tool call"
+UNREADABLE_STATUS = (200, 500)
+"""A reply that is none, and what llama.cpp answers to a model whose call it cannot parse."""
+
+
+class MllmPolicy:
+    """Lets a model pilot one session.
+
+    Nothing that the model says raises: what cannot be used comes back to it as a problem. An endpoint that
+    refuses for good does.
+
+    Args:
+        wire: to the model; may be shared between sessions.
+        settings: how to ask it.
+        memory: what is known of it, shared between the sessions of a process by default.
+        clock: seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        settings: MllmSettings,
+        *,
+        memory: Memory = SHARED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wire = wire
+        self._settings = settings
+        self._memory = memory
+        self._clock = clock
+        self._meter = Meter(settings.prices)
+        self._talk: Talk | None = None
+        self._objected: set[tuple[object, ...]] = set()
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        family = family_for(self._settings, self._memory)
+        return {
+            "name": "mllm",
+            "wire": dict(self._wire.description),
+            "family": family.name,
+            "coords": family.convention.name,
+            "call_style": self._settings.call_style,
+            "verify": self._settings.verify,
+            "rulers": self._settings.rulers,
+            "prompts": {name: load_prompt(name).sha256 for name in prompt_names()},
+        }
+
+    def decide(self, observation: Observation) -> Decision:
+        if self._talk is None:
+            self._talk = Talk(self._settings, self._memory, observation)
+        talk = self._talk
+        asking = Asking(self._wire, self._meter, observation.left, self._settings.reply_tokens, self._clock)
+        seen = _seen(talk.tell(observation))
+        try:
+            reply, read = talk.ask(asking)
+        except BudgetReached as reached:
+            if not asking.usage.calls:
+                raise
+            return Decision(problems=(str(reached),), usage=asking.usage, seen=seen)
+        except EndpointError as error:
+            if not observation.steps or error.status not in UNREADABLE_STATUS:
+                raise
+            log.warning("%s", error)
+            return Decision(problems=(UNREADABLE,), usage=asking.usage, seen=seen)
+        decision = replace(self._decision(talk, reply, read), seen=seen)
+        decision = self._looked_at_again(talk, asking, observation, decision)
+        return replace(decision, usage=asking.usage)
+
+    def _decision(self, talk: Talk, reply: Reply, read: Read) -> Decision:
+        thought = "\n".join(filter(None, (reply.reasoning, reply.text)))[:MAX_THOUGHT]
+        if reply.end in {ReplyEnd.refused, ReplyEnd.filtered}:
+            return Decision(thought=thought or reply.end.value, refused=True)
+        calls, problems = [], list(read.problems)
+        for call in read.calls:
+            try:
+                calls.append(call_in_pixels(call, talk.frame))
+            except InvalidCall as error:
+                problems.append(str(error))
+        if reply.end is ReplyEnd.truncated:
+            problems.append(CUT_OFF)
+        elif not read.calls and not problems:
+            problems.append(NO_CALL)
+        return Decision(tuple(calls), thought, read.rating, problems=tuple(problems))
+
+    def _looked_at_again(
+        self, talk: Talk, asking: Asking, observation: Observation, decision: Decision
+    ) -> Decision:
+        """With the objections of a second look, where this is a `finish` that calls for one."""
+        if not self._settings.verify or decision.refused or observation.left.max_rounds == 1:
+            return decision
+        turn = take_turn(observation.state, decision, observation.tools)
+        so_far = sum(1 for step in observation.steps if step.decision.objections)
+        if turn.verdict is not Verdict.complete or so_far >= MAX_OBJECTIONS:
+            return decision
+        if turn.state.key in self._objected:  # the model was told, and says that it is right
+            return decision
+        try:
+            opinion = talk.second_look(asking, observation, turn.state)
+        except (BudgetReached, PolicyError) as error:
+            log.warning("no second look: %s", error)
+            return decision
+        if not opinion.objection:
+            return decision
+        self._objected.add(turn.state.key)
+        return replace(decision, objections=(opinion.objection,))
+
+
+def _seen(message: Message) -> Seen:
+    pictures = (
+        SeenPicture(hashlib.sha256(picture.tobytes()).hexdigest(), picture.width, picture.height)
+        for picture in message.pictures
+    )
+    return Seen(message.text, tuple(pictures))

@@ -1,0 +1,182 @@
+"""Which model to ask, where, and how: from the command line, the environment and a file, in this order."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+from urllib.parse import urlsplit
+
+from maskpilot.agent.mllm.coordinates import Convention
+from maskpilot.agent.mllm.exchange import CallStyle
+from maskpilot.agent.mllm.prices import Prices
+from maskpilot.errors import InvalidInput
+
+__all__ = ["APIS", "AUTO", "HOW_TO_CONFIGURE", "MllmSettings", "default_config", "from_env_and_file"]
+
+AUTO = "auto"
+APIS = (AUTO, "chat", "responses")
+SECTION = "mllm"
+
+HOW_TO_CONFIGURE = (
+    "no model is configured: name one with --model (and --base-url for an endpoint other than OpenAI's), or "
+    "set MASKPILOT_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY, or write them into the section [mllm] of "
+    "~/.config/maskpilot/config.toml"
+)
+
+VARIABLES = {"model": "MASKPILOT_MODEL", "base_url": "OPENAI_BASE_URL"}
+
+
+@dataclass(frozen=True, slots=True)
+class MllmSettings:
+    """All there is to set. A key is never among it: only the name of the variable that holds one.
+
+    Attributes:
+        model: as the endpoint calls it.
+        base_url: of an OpenAI-compatible endpoint; None for OpenAI's own.
+        api_key_env: the environment variable that holds the key.
+        api: which API to speak.
+        coords: a convention such as "1000-yxyx", or "auto": as measured, else by the model's name.
+        call_style: how tools are called; "auto" starts native and falls back on evidence.
+        verify: take a second look before `finish` with `complete` stands.
+        rulers: draw the model's unit along the pictures' edges.
+        reply_tokens: of one reply, reasoning included; a reply that was cut off gets four times as many.
+        keep_pictures: how many of the latest observations keep their pictures, whatever happens.
+        spare_pictures: how many more may gather before the older ones go, so that they go seldom.
+        price_in, price_out, price_cached: per million tokens.
+        max_side: longest side of the pictures in pixels; None: as suits the model.
+
+    Raises:
+        InvalidInput: a value that cannot be used.
+    """
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    api: str = AUTO
+    coords: str = AUTO
+    call_style: str = AUTO
+    verify: bool = True
+    rulers: bool = True
+    reply_tokens: int = 4096
+    keep_pictures: int = 2
+    spare_pictures: int = 1
+    price_in: float | None = None
+    price_out: float | None = None
+    price_cached: float | None = None
+    max_side: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.model.strip():
+            raise InvalidInput("the model's name is empty; name one with --model")
+        if self.base_url is not None:
+            _check_url(self.base_url)
+        _one_of("api", self.api, APIS)
+        _one_of("call_style", self.call_style, (AUTO, *CallStyle))
+        for name, least in (("reply_tokens", 64), ("keep_pictures", 1), ("spare_pictures", 0)):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.max_side is not None and self.max_side < 64:
+            raise InvalidInput(f"max_side: expected at least 64 pixels, got {self.max_side}")
+        try:
+            _ = self.convention, self.prices
+        except ValueError as error:
+            raise InvalidInput(f"coords or prices: {error}") from error
+
+    @property
+    def convention(self) -> Convention | None:
+        """The convention that was asked for; None for auto."""
+        return None if self.coords == AUTO else Convention.parse(self.coords)
+
+    @property
+    def prices(self) -> Prices | None:
+        """What tokens cost; None where the user gave no price."""
+        if self.price_in is None and self.price_out is None:
+            return None
+        return Prices(self.price_in or 0.0, self.price_out or 0.0, self.price_cached)
+
+    @property
+    def key(self) -> str:
+        """What choices are remembered under: one model at one endpoint."""
+        return f"{self.model} at {self.base_url or 'OpenAI'}"
+
+
+def default_config(env: Mapping[str, str]) -> Path:
+    """Where the configuration file is looked for when none is named."""
+    home = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
+    return Path(home) / "maskpilot" / "config.toml"
+
+
+def from_env_and_file(
+    options: Mapping[str, Any], env: Mapping[str, str], config: Path | None = None
+) -> MllmSettings | None:
+    """Put the settings together: options over environment variables over the file.
+
+    Args:
+        options: settings by name; those that are None were not given.
+        env: MASKPILOT_MODEL and OPENAI_BASE_URL are looked at, and where the user's files lie.
+        config: a TOML file with a section [mllm]; the default one may be missing, this one may not.
+
+    Returns:
+        the settings; None where no model is named anywhere.
+
+    Raises:
+        InvalidInput: the file cannot be read, holds a key or an unknown setting, or a value is of no use.
+    """
+    given = _file_section(config or default_config(env), must_exist=config is not None)
+    given |= {name: env[variable] for name, variable in VARIABLES.items() if env.get(variable)}
+    given |= {name: value for name, value in options.items() if value is not None}
+    if not given.get("model"):
+        return None
+    return MllmSettings(**given)
+
+
+def _file_section(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        content = path.read_bytes().decode()
+        section = tomllib.loads(content).get(SECTION, {})
+    except FileNotFoundError:
+        if must_exist:
+            raise InvalidInput(f"{path}: there is no such configuration file") from None
+        return {}
+    except (OSError, ValueError) as error:
+        # Only where, never what: the line may hold a key.
+        raise InvalidInput(f"{path}: is not a readable TOML file ({type(error).__name__})") from None
+    if not isinstance(section, dict):
+        raise InvalidInput(f"{path}: {SECTION} must be a section: [{SECTION}]")
+    for name, value in section.items():
+        _check(path, name, value)
+    return section
+
+
+def _check(path: Path, name: str, value: object) -> None:
+    if "key" in name.lower() and name != "api_key_env":
+        raise InvalidInput(
+            f"{path}: {name}: keys do not belong into this file; put yours into an environment variable and "
+            'name that one: api_key_env = "MY_KEY"'
+        )
+    known = get_type_hints(MllmSettings)
+    names = [field.name for field in fields(MllmSettings)]
+    if name not in names:
+        raise InvalidInput(f"{path}: there is no setting {name!r}; expected one of {', '.join(names)}")
+    kinds = tuple(kind for kind in get_args(known[name]) if kind is not type(None)) or (known[name],)
+    right = isinstance(value, int | float if float in kinds else kinds)
+    if not right or (isinstance(value, bool) and bool not in kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise InvalidInput(f"{path}: {name}: expected {expected}, got {type(value).__name__}")
+
+
+def _check_url(url: str) -> None:
+    """An address is recorded and shown, so it must not hold a secret; nor is it repeated here."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise InvalidInput("base_url: expected an address such as http://localhost:8000/v1")
+    if parts.username or parts.password:
+        raise InvalidInput("base_url: holds a user or a password; put the key into an environment variable")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InvalidInput(f"{name}: expected one of {', '.join(known)}, got {value!r}")

@@ -1,0 +1,84 @@
+"""What a request will cost, before it is sent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from maskpilot.agent.mllm.exchange import CallStyle, Message, Request
+from maskpilot.agent.mllm.prices import MILLION, Prices
+from maskpilot.errors import BudgetReached
+from maskpilot.types import Budget, Stop, Usage
+
+__all__ = ["Meter", "estimated_tokens"]
+
+CHARACTERS_PER_TOKEN = 3.5
+PIXELS_PER_TOKEN = 750
+"""A picture of w x h pixels takes about w * h / 750 tokens (Claude's rule); others take fewer."""
+
+TOKENS_PER_MESSAGE = 6
+LEAST_REPLY = 128
+"""A reply with less room than this is not worth asking for."""
+
+SCALES = (0.5, 3.0)
+
+
+def estimated_tokens(request: Request) -> int:
+    """Prompt tokens of a request: characters / 3.5, and pictures by their size."""
+    characters = sum(_characters(message) for message in request.messages)
+    if request.style is CallStyle.native:
+        characters += sum(len(json.dumps(asdict(tool))) for tool in request.tools)
+    if request.schema is not None:
+        characters += len(json.dumps(request.schema))
+    pixels = sum(
+        picture.width * picture.height for message in request.messages for picture in message.pictures
+    )
+    written = characters / CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(request.messages)
+    return round(written + pixels / PIXELS_PER_TOKEN)
+
+
+class Meter:
+    """Estimates requests, and learns from what they turned out to take."""
+
+    def __init__(self, prices: Prices | None) -> None:
+        self._prices = prices
+        self._scale = 1.0
+
+    def room(self, request: Request, left: Budget, spent: Usage, wanted: int) -> int:
+        """Tokens that the reply may take at most, so that the request stays within what is left.
+
+        Args:
+            request: to be sent.
+            left: at the start of the round.
+            spent: since then.
+            wanted: as many as it would get without a limit.
+
+        Raises:
+            BudgetReached: the prompt alone, or with a minimal reply, would break a limit.
+        """
+        prompt = self._scale * estimated_tokens(request)
+        room = float(wanted)
+        if left.max_tokens is not None:
+            room = min(room, left.max_tokens - spent.tokens - prompt)
+            if room < LEAST_REPLY:
+                raise BudgetReached(Stop.max_tokens)
+        if left.max_cost is not None and self._prices is not None:
+            rest = (left.max_cost - (spent.cost or 0.0)) * MILLION - prompt * self._prices.input
+            least = min(room, LEAST_REPLY) * self._prices.output
+            if rest < least:
+                raise BudgetReached(Stop.max_cost)
+            if self._prices.output:
+                room = min(room, rest / self._prices.output)
+        return int(room)
+
+    def learn(self, request: Request, usage: Usage) -> None:
+        """Take in what one request really took."""
+        if usage.calls == 1 and usage.prompt_tokens:
+            scale = usage.prompt_tokens / max(1, estimated_tokens(request))
+            self._scale = min(max(scale, SCALES[0]), SCALES[1])
+
+
+def _characters(message: Message) -> int:
+    return len(message.text) + sum(
+        len(call.name) + len(json.dumps(dict(call.arguments), default=repr)) for call in message.calls
+    )
