@@ -1,0 +1,116 @@
+"""Annotated outlines and run lengths into masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pycocotools import mask as coco
+
+from maskpilot import masks
+from maskpilot.errors import DatasetError
+from maskpilot.types import Mask
+
+__all__ = ["empty", "paint", "to_mask"]
+
+
+def to_mask(segmentation: object, size: tuple[int, int], where: str) -> Mask:
+    """A COCO segmentation: polygons, compressed or uncompressed run lengths.
+
+    Polygons become pixels by pycocotools, several of one instance by their union (REFER adds them up and
+    some of its users then drop pixels where they overlap; we do not).
+
+    Args:
+        size: (width, height) in pixels of the image that it must lie on.
+        where: file and record, for the error.
+
+    Raises:
+        DatasetError: of another size, or damaged.
+    """
+    width, height = size
+    try:
+        if isinstance(segmentation, Mapping):
+            return _from_run_lengths(segmentation, width, height)
+        return _from_polygons(segmentation, width, height)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise DatasetError(f"{where}: {error}") from error
+
+
+def paint(mask: Image.Image, points: Sequence[tuple[int, int]], value: int) -> None:
+    """Fill a polygon, its outline included, in an image of mode L."""
+    draw = ImageDraw.Draw(mask)
+    if len(points) > 2:
+        draw.polygon(points, fill=value, outline=value)
+    elif len(points) == 2:
+        draw.line(points, fill=value)
+    else:
+        draw.point(points, fill=value)
+
+
+def _from_run_lengths(rle: Mapping[str, Any], width: int, height: int) -> Mask:
+    counts, size = rle.get("counts"), rle.get("size")
+    if not isinstance(size, Sequence) or list(size) != [height, width]:
+        raise ValueError(
+            f"run lengths are of size {str(size)[:40]} (height, width), the image is {width}x{height}"
+        )
+    if isinstance(counts, list):
+        lengths = np.asarray(counts)
+        if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+            raise ValueError("run lengths: expected whole numbers from 0")
+        if int(lengths.sum()) != width * height:
+            raise ValueError(
+                f"run lengths sum to {lengths.sum()}, expected {width}x{height} = {width * height}"
+            )
+        packed = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
+    elif isinstance(counts, str | bytes):
+        packed = counts.encode("ascii") if isinstance(counts, str) else counts
+    else:
+        raise ValueError(f"run lengths: expected 'counts' as text or a list, got {type(counts).__name__}")
+    if int(_lengths(packed).sum()) != width * height:
+        raise ValueError(f"run lengths do not cover an image of {width}x{height}")
+    return Mask(width, height, bytes(packed))
+
+
+def _lengths(packed: bytes) -> NDArray[np.int64]:
+    """Unpack compressed counts, to check them: pycocotools trusts them with its memory.
+
+    Five bits a character, lowest first, the sixth saying that more follow and the last one's fifth the sign;
+    from the fourth number on they are differences to the one before the last (maskApi.c, rleFrString).
+    """
+    bits = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(bits & 32 == 0)
+    if not len(bits) or bits.min() < 0 or bits.max() > 63 or not len(ends) or ends[-1] != len(bits) - 1:
+        raise ValueError("run lengths: not COCO's compressed form, or cut short")
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    if (ends - starts).max() > 6:
+        raise ValueError("run lengths: a number too large to be one")
+    places = 5 * (np.arange(len(bits)) - np.repeat(starts, ends - starts + 1))
+    lengths: NDArray[np.int64] = np.add.reduceat((bits & 31) << places, starts)
+    lengths -= np.where(bits[ends] & 16, np.int64(32) << places[ends], 0)
+    lengths[1::2] = np.cumsum(lengths[1::2])
+    lengths[2::2] = np.cumsum(lengths[2::2])
+    if lengths.min() < 0:
+        raise ValueError("run lengths: a negative length")
+    return lengths
+
+
+def _from_polygons(polygons: object, width: int, height: int) -> Mask:
+    if not isinstance(polygons, list) or not polygons:
+        raise ValueError("segmentation: expected polygons or run lengths")
+    for polygon in polygons:
+        flat = np.asarray(polygon, np.float64)
+        if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not np.isfinite(flat).all():
+            raise ValueError("polygon: expected x, y, x, y, ... of at least three points")
+        if np.abs(flat).max() > 10 * max(width, height) + 1000:
+            raise ValueError(f"polygon: a point far outside the image of {width}x{height}")
+    rles = coco.frPyObjects(polygons, height, width)
+    merged = rles[0] if len(rles) == 1 else coco.merge(rles)
+    return Mask(width, height, bytes(merged["counts"]))
+
+
+def empty(size: tuple[int, int]) -> Mask:
+    """A mask without pixels, (width, height) in size."""
+    return masks.encode(np.zeros((size[1], size[0]), np.bool_))
