@@ -1,4 +1,4 @@
-"""Test doubles as shipped code: an OpenAI-compatible server that answers what it is told, and fails as told."""
+"""Test doubles as shipped code: an OpenAI-compatible server that answers as told, and fails as told."""
 
 from maskpilot.testing.faults import FaultMix
 from maskpilot.testing.says import Answer, Says, Spoilt

@@ -97,8 +97,14 @@ class FaultyServer:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether the script was played to its end; a function never ends."""
-        return not self._script
+        """Whether the script was played to its end; true of a function, which has none."""
+        return self.left == 0
+
+    @property
+    def left(self) -> int:
+        """Turns of the script that nobody asked for yet."""
+        with self._lock:
+            return len(self._script or ())
 
     def answer(self, seen: Seen) -> Answer:
         """What to answer to a request; records it."""

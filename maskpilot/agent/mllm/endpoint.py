@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from maskpilot.agent.mllm.failures import plain
 from maskpilot.errors import InvalidInput
@@ -56,7 +57,13 @@ class Endpoint:
         return (urlsplit(self.url).hostname or "").endswith(OPENAI_HOSTS)
 
     @property
+    def query(self) -> Mapping[str, str]:
+        """The URL's query, to be sent with every request (Azure's `api-version`)."""
+        return dict(parse_qsl(urlsplit(self.url).query))
+
+    @property
     def shown(self) -> str:
+        """The URL without its query; what is asked for is below it."""
         return shown_url(self.url)
 
     @property

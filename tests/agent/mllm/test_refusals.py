@@ -1,0 +1,134 @@
+"""What endpoints' errors mean, in the words in which they have been seen."""
+
+from typing import Any
+
+import pytest
+
+from maskpilot.agent.mllm.failures import Feature, Trouble
+from maskpilot.agent.mllm.refusals import asked_wait, is_filtered, refusal
+
+ALL = (Feature.tools, Feature.schema, Feature.images)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "feature"),
+    [
+        (
+            400,
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            "tools",
+        ),
+        (400, "registry.ollama.ai/library/llava:7b does not support tools", "tools"),
+        (500, "tools param requires --jinja flag", "tools"),
+        (500, "Unsupported param: tools", "tools"),
+        (404, "No endpoints found that support tool use.", "tools"),
+        (404, "No endpoints found that support image input", "images"),
+        (500, "image input is not supported - hint: you may need to provide the mmproj", "images"),
+        (500, 'Failed to parse messages: Unsupported content part type: "image_url"', "images"),
+        (400, "qwen3 is not a multimodal model", "images"),
+        (400, "At most 0 image(s) may be provided in one request.", "images"),
+        (422, "messages[1]: unknown variant `image_url`, expected `text`", "images"),
+        (
+            400,
+            "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model",
+            "schema",
+        ),
+        (400, "This response_format type is unavailable now", "schema"),
+        (400, "This model's maximum context length is 8192 tokens", "context"),
+        (400, "the request exceeds the available context size", "context"),
+        (413, "", "context"),
+    ],
+)
+def test_a_lacking_feature(status: int, message: str, feature: str) -> None:
+    failure = refusal(status, {"message": message}, used=ALL)
+    assert (failure.trouble, failure.feature) == (Trouble.final, Feature(feature))
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "Unsupported value: 'temperature' does not support 0.0 with this model"),
+        (
+            400,
+            "Tools with reasoning_effort are not supported in /v1/chat/completions, see /v1/responses",
+        ),
+        (401, "tools are not supported with this key"),
+        (400, "the image is damaged"),
+        (404, "The model `m1` does not exist"),
+    ],
+)
+def test_another_reason(status: int, message: str) -> None:
+    failure = refusal(status, {"message": message}, used=ALL)
+    assert (failure.trouble, failure.feature) == (Trouble.final, None)
+
+
+def test_only_features_that_were_used_can_be_lacking() -> None:
+    message = {"message": "m1 does not support tools"}
+    assert refusal(400, message, used=(Feature.images,)).feature is None
+    assert refusal(500, message).trouble is Trouble.server_error
+
+
+@pytest.mark.parametrize(
+    ("status", "trouble"),
+    [
+        (408, "busy"),
+        (409, "busy"),
+        (429, "busy"),
+        (500, "server_error"),
+        (529, "server_error"),
+        (400, "final"),
+    ],
+)
+def test_trouble_by_status(status: int, trouble: str) -> None:
+    assert refusal(status, None).trouble == trouble
+
+
+def test_gemini_says_quota_and_means_this_minute() -> None:
+    body = [
+        {"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}}
+    ]
+    failure = refusal(429, body)
+    assert failure.trouble is Trouble.busy
+    assert "RESOURCE_EXHAUSTED: You exceeded" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"message": "m", "code": "c"}, "400 c: m"),
+        ({"error": {"message": "m", "type": "t"}}, "400 t: m"),
+        ({"error": "m"}, "400 : m"),
+        ({"detail": [{"loc": ["body"]}]}, "400 : [{'loc': ['body']}]"),
+        ({"message": None, "code": 7}, "400"),
+        ("plain words", "400 : plain words"),
+        ("<html>…</html>", "400"),
+        ([], "400"),
+        (None, "400"),
+        (7, "400"),
+    ],
+)
+def test_errors_of_any_shape(body: Any, said: str) -> None:
+    assert str(refusal(400, body)) == said
+
+
+def test_filters() -> None:
+    assert is_filtered(refusal(400, {"code": "content_filter", "message": "no"}))
+    assert is_filtered(refusal(400, {"code": "invalid_prompt", "message": "violating our usage policy"}))
+    assert not is_filtered(refusal(400, {"code": "invalid_prompt", "message": "no messages"}))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": "-4"}, 0.0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}, 37.0),
+        ({"retry-after": "Sunday"}, None),
+        ({"retry-after": "1e999"}, None),
+    ],
+)
+def test_asked_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert asked_wait(headers, now=784111740.0) == seconds

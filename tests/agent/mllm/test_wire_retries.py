@@ -1,0 +1,237 @@
+"""What is tried again, how often, and after how long."""
+
+import email.utils
+import time
+
+import pytest
+
+from maskpilot.agent.mllm.failures import EndpointError, Failure, Feature, OutOfTime, Unsupported
+from maskpilot.agent.mllm.retry import Patience
+from maskpilot.agent.mllm.wire import OpenAIWire
+from maskpilot.errors import PolicyError
+from maskpilot.testing import Says
+from maskpilot.testing.faults import (
+    CUT_BEFORE,
+    CUT_WITHIN,
+    HTML,
+    QUOTA,
+    busy,
+    error,
+    server_error,
+    slow,
+)
+from maskpilot.testing.says import Fault, Spoilt
+from maskpilot.testing.server import Turn
+from tests.agent.mllm.wires import CALL, CANARY, Clock, request, sent, wired
+
+APIS = ("chat", "responses")
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        busy(),
+        error(408, "timeout"),
+        error(409, "conflict"),
+        server_error(),
+        server_error(503),
+        CUT_BEFORE,
+        CUT_WITHIN,
+        HTML,
+    ],
+    ids=lambda fault: fault.name,
+)
+def test_what_may_pass_is_tried_again(api: str, fault: Fault) -> None:
+    with wired([fault, fault, CALL], api) as (wire, _, clock):
+        assert wire.send(request()).calls[0].name == "set_threshold"
+    assert clock.slept == [0.25, 0.5]
+
+
+def test_waits_grow_up_to_a_limit() -> None:
+    with wired([*[busy()] * 9, CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [0.25, 0.5, 1, 2, 4, 8, 15, 15, 15]
+
+
+@pytest.mark.parametrize(("jitter", "waits"), [(0.0, [0.25, 7.0]), (1.0, [0.5, 7.7])])
+def test_chance_spreads_waits_but_never_below_what_is_asked(jitter: float, waits: list[float]) -> None:
+    with wired([busy(), busy("7"), CALL], jitter=lambda: jitter) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == pytest.approx(waits)
+
+
+def test_retry_after_as_a_date() -> None:
+    date = email.utils.formatdate(time.time() + 20, usegmt=True)
+    with wired([busy(date), CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert 15 < clock.slept[0] <= 20
+
+
+def test_a_date_that_has_passed_means_now() -> None:
+    with wired([busy("Sun, 06 Nov 1994 08:49:37 GMT"), CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [0]
+
+
+def test_milliseconds_go_before_seconds() -> None:
+    both = error(429, "slow down", retry_after="9", retry_after_ms="1500")
+    with wired([both, CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [1.5]
+
+
+@pytest.mark.parametrize("value", ["soon", "nan", "inf", "-", ""])
+def test_a_senseless_retry_after_is_left_aside(value: str) -> None:
+    with wired([busy(value), CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [0.25]
+
+
+def test_a_wait_that_is_too_long_is_cut() -> None:
+    with wired([busy("300"), CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [120]
+
+
+def test_a_wait_past_the_deadline_is_not_begun() -> None:
+    with (
+        wired([busy("60")]) as (wire, _, clock),
+        pytest.raises(OutOfTime, match=r"asks to wait 60 s") as caught,
+    ):
+        wire.send(request(seconds=30))
+    assert clock.slept == []
+    assert caught.value.status == 429
+
+
+def test_a_busy_server_is_asked_until_the_time_is_up() -> None:
+    with wired(lambda _: busy()) as (wire, server, clock), pytest.raises(OutOfTime, match="attempts"):
+        wire.send(request())
+    assert 585 < sum(clock.slept) <= 600
+    assert len(server.seen) == len(clock.slept) + 1
+
+
+def test_the_request_may_shorten_the_time_and_not_lengthen_it() -> None:
+    for seconds, limit in ((10.0, 10.0), (1e9, 50.0)):
+        with wired(lambda _: busy(), patience=Patience(seconds=50)) as (wire, _, clock):
+            with pytest.raises(OutOfTime):
+                wire.send(request(seconds=seconds))
+            assert limit - 15 <= sum(clock.slept) <= limit
+
+
+def test_no_time_no_request() -> None:
+    with wired([]) as (wire, server, _):
+        with pytest.raises(OutOfTime, match="no time is left"):
+            wire.send(request(seconds=0.0))
+        assert not server.seen
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_server_errors_are_few(api: str) -> None:
+    with wired([server_error()] * 4, api) as (wire, _, clock):
+        with pytest.raises(EndpointError, match=r"fails with every attempt.*\(4 attempts\)") as caught:
+            wire.send(request())
+        assert not isinstance(caught.value, OutOfTime)
+        assert caught.value.status == 500
+    assert len(clock.slept) == 3
+
+
+def test_troubles_are_counted_apart() -> None:
+    turns: list[Turn] = [server_error(), HTML, busy(), server_error(), HTML, server_error(), CUT_BEFORE, CALL]
+    assert sent(turns).calls
+
+
+def test_a_slow_answer_is_asked_for_again() -> None:
+    with wired([slow(0.4), CALL], patience=Patience(timeout=0.1)) as (wire, _, clock):
+        assert wire.send(request()).calls
+    assert len(clock.slept) == 1
+
+
+def test_an_answer_that_never_comes() -> None:
+    patience = Patience(timeout=0.05, no_connection=2)
+    with pytest.raises(EndpointError, match="does not answer in time"):
+        sent([slow(0.2), slow(0.2)], patience=patience)
+
+
+def test_nobody_listens() -> None:
+    with wired([]) as (_, server, _):
+        url = server.url
+    clock = Clock()
+    wire = OpenAIWire("m1", base_url=url, api_key=CANARY, clock=clock, sleep=clock.sleep)
+    with wire, pytest.raises(EndpointError, match="cannot be reached; see that the server runs") as caught:
+        wire.send(request())
+    assert len(clock.slept) == 5
+    assert caught.value.status is None
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        (QUOTA, "no credit left; see the plan and the billing"),
+        (error(402, "Insufficient credits"), "no credit left"),
+        (error(400, "temperature must be below 2", "invalid_value"), "leave out the setting"),
+        (error(401, "Incorrect API key provided", "invalid_api_key"), "OPENAI_API_KEY"),
+        (error(403, "Project has no access to model"), "rights of the key"),
+        (error(404, "The model m1 does not exist", "model_not_found"), "/models"),
+        (error(405, "Method not allowed"), "--base-url"),
+        (error(422, "Unprocessable"), "refuses the request"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Fault) else "",
+)
+def test_what_stays_ends_at_once(api: str, fault: Fault, advice: str) -> None:
+    with wired([fault], api) as (wire, _, clock):
+        with pytest.raises(PolicyError, match=advice) as caught:
+            wire.send(request())
+        assert type(caught.value) is EndpointError
+        assert isinstance(caught.value.__cause__, Failure)
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_filter_is_no_fault_of_the_endpoint(api: str) -> None:
+    reply = sent([error(400, "The prompt triggered the content filter", "content_filter")], api)
+    assert reply.end == "filtered"
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_lacking_feature_is_told_apart(status: int) -> None:
+    with pytest.raises(Unsupported, match="--call-style") as caught:
+        sent([error(status, "m1 does not support tools")])
+    assert caught.value.feature is Feature.tools
+    assert caught.value.status == status
+
+
+def test_the_limit_goes_by_the_name_that_the_server_knows() -> None:
+    refused = error(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+    with wired([refused, CALL, CALL], max_tokens=300) as (wire, server, clock):
+        wire.send(request())
+        wire.send(request())
+        sent_names = [sorted(name for name in body if "tokens" in name) for body in server.bodies]
+    assert sent_names == [["max_tokens"], ["max_completion_tokens"], ["max_completion_tokens"]]
+    assert clock.slept == [0]
+
+
+def test_a_limit_that_no_name_mends_is_refused() -> None:
+    refused = error(400, "max_completion_tokens is not what I know")
+    with pytest.raises(EndpointError, match="refuses the request"):
+        sent([refused, refused], max_tokens=300)
+
+
+def test_ctrl_c_is_not_held_up() -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with wired([busy()], sleep=interrupted) as (wire, _, _), pytest.raises(KeyboardInterrupt):
+        wire.send(request())
+
+
+def test_a_late_good_reply_is_taken() -> None:
+    assert sent([Spoilt(CALL, slow(0.05))]).calls
+    assert sent([Says("done")]).text == "done"
+
+
+@pytest.mark.parametrize("name", Patience.__slots__)
+def test_patience_is_positive(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"Patience\.{name}: expected a positive number"):
+        Patience(**{name: 0})
