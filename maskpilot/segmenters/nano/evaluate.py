@@ -1,0 +1,186 @@
+"""Measure the small SAM 3 on held-out scenes: python -m maskpilot.segmenters.nano.evaluate --json
+
+Prints every gate beside what a naive answer scores on the same prompts, and the figures of the model card.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from maskpilot.segmenters.base import Segmenter
+from maskpilot.segmenters.load import load_nano
+from maskpilot.segmenters.nano.evaluation.measures import interval
+from maskpilot.segmenters.nano.evaluation.pairs import tell_apart
+from maskpilot.segmenters.nano.evaluation.tasks import (
+    Tally,
+    boxes,
+    compositional,
+    held_out,
+    phrases,
+    thresholds,
+)
+from maskpilot.types import PromptState
+
+__all__ = ["Gate", "evaluate", "gates"]
+
+FIRST_SEED = 90_000_000
+"""Far from the seeds that training draws."""
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+AUROC_GATE, ASPECT_GATE = 0.95, 0.05
+ASPECTS = {"1:1": (256, 256), "2:1": (360, 180), "1:2": (180, 360)}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A figure without which no weights ship.
+
+    Attributes:
+        value: the model's.
+        limit: what it is held against; naive: whose answer that is.
+    """
+
+    name: str
+    value: float
+    limit: float
+    naive: str
+    lower_is_better: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return self.value <= self.limit if self.lower_is_better else self.value >= self.limit
+
+
+def evaluate(segmenter: Segmenter, *, count: int = 500, seed: int = 0) -> dict[str, Any]:
+    """All figures, as plain numbers.
+
+    Args:
+        count: held-out scenes for phrases and attributes; the other tasks use half of them.
+    """
+    half = max(1, count // 2)
+    text = phrases(segmenter, held_out(count, first=FIRST_SEED), seed=seed)
+    exemplars = boxes(segmenter, held_out(half, first=FIRST_SEED), seed=seed)
+    aspects = {
+        name: phrases(segmenter, held_out(half, first=FIRST_SEED, size=size), seed=seed)["all"].counts.f1
+        for name, size in ASPECTS.items()
+    }
+    curve = thresholds(segmenter, held_out(half, first=FIRST_SEED), seed=seed)
+    one_shot = compositional(segmenter, held_out(half, first=FIRST_SEED), seed=seed)
+    return {
+        "scenes": count,
+        "attributes": {
+            name: asdict(result)
+            for name, result in tell_apart(segmenter, held_out(count, first=FIRST_SEED), seed=seed).items()
+        },
+        "phrases": {name: _figures(tally) for name, tally in sorted(text.items())},
+        "exemplars": {name: _figures(tally) for name, tally in exemplars.items()},
+        "aspects": aspects,
+        "thresholds": {
+            str(level): {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+            for level, counts in curve.items()
+        },
+        "one_shot_compositional_iou": statistics.fmean(one_shot),
+        "speed": _speed(segmenter),
+    }
+
+
+def gates(figures: dict[str, Any]) -> list[Gate]:
+    """What the figures are held against."""
+    found = [
+        Gate(f"{name}: AUROC, {level}", result[level], AUROC_GATE, "chance is 0.5")
+        for name, result in figures["attributes"].items()
+        for level in ("image", "instance")
+    ]
+    text, exemplars = figures["phrases"]["all"], figures["exemplars"]
+    found += [Gate("text: F1", text["f1"], limit, naive) for naive, limit in text["naive"].items()]
+    for name in ("box only", "text + negative"):
+        tally = exemplars[name]
+        found += [Gate(f"{name}: F1", tally["f1"], limit, naive) for naive, limit in tally["naive"].items()]
+    square = figures["aspects"]["1:1"]
+    found += [
+        Gate(f"{name}: F1", value, square - ASPECT_GATE, "square images less 0.05")
+        for name, value in figures["aspects"].items()
+        if name != "1:1"
+    ]
+    return found
+
+
+def _figures(tally: Tally) -> dict[str, Any]:
+    low, high = interval(tally.model, lambda counts: counts.f1) if tally.model else (math.nan, math.nan)
+    return {
+        "f1": tally.counts.f1,
+        "f1_interval": [low, high],
+        "precision": tally.counts.precision,
+        "recall": tally.counts.recall,
+        "mask_iou": tally.counts.mean_iou,
+        "images": len(tally.model),
+        "naive": {name: counts.f1 for name, counts in tally.naive.items()},
+        "shares": {name: tally.share(name) for name in tally.shares},
+    }
+
+
+def _speed(segmenter: Segmenter, *, repeats: int = 20) -> dict[str, float]:
+    """Median milliseconds to open an image and to answer a fresh prompt; peak memory of the process in MB."""
+    images = [scene.image for scene in held_out(repeats, first=FIRST_SEED, size=(320, 240))]
+    opened, prompted = [], []
+    for number, image in enumerate(images):
+        session, seconds = _timed(segmenter.open, image)
+        opened.append(seconds)
+        prompts = PromptState(text=f"red circle{'s' * (number % 2)}")
+        prompted.append(_timed(session.segment, prompts)[1])
+        session.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "open_ms": 1000 * statistics.median(opened),
+        "prompt_ms": 1000 * statistics.median(prompted),
+        "peak_mb": peak,
+    }
+
+
+def _timed(call: Callable[[Given], Made], given: Given) -> tuple[Made, float]:
+    started = time.perf_counter()
+    made = call(given)
+    return made, time.perf_counter() - started
+
+
+def _table(found: Sequence[Gate]) -> str:
+    lines = []
+    for gate in found:
+        verdict = "pass" if gate.passed else "FAIL"
+        lines.append(f"{verdict}  {gate.name:30} {gate.value:.3f}   against {gate.limit:.3f}  ({gate.naive})")
+    return "\n".join(lines)
+
+
+def main(
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights; those of the package where not given.")
+    ] = None,
+    scenes: Annotated[int, typer.Option(help="Held-out scenes.")] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
+) -> None:
+    """Print the gates and figures; exit code 1 where a gate is not passed."""
+    figures = evaluate(load_nano(checkpoint), count=scenes)
+    found = gates(figures)
+    passed = all(gate.passed for gate in found)
+    if as_json:
+        figures["gates"] = [asdict(gate) | {"passed": gate.passed} for gate in found]
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        typer.echo(_table(found))
+        typer.echo(json.dumps(figures, indent=1))
+    raise typer.Exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

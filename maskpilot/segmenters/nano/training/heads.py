@@ -1,0 +1,53 @@
+"""Heads that only training uses: they ask the features for what they must not lose on the way.
+
+A model that is trained on masks alone learns the words that most prompts can be answered with, and drops the
+rest between the image encoder and the fused memory. So every attribute is asked for directly, at each stage.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from maskpilot.segmenters.nano.config import NanoConfig
+from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, WORDS_OF
+
+__all__ = ["CLASSES", "DENSE", "EDGES", "DenseHead", "TrainingHeads"]
+
+DENSE = 2
+"""Cells per patch and side: attributes are predicted on a grid twice as fine as the patches."""
+
+CLASSES = tuple(1 + len(WORDS_OF[name]) for name in ATTRIBUTES)
+"""Classes of each attribute; class 0 is the background."""
+EDGES = 4
+"""Distances to the left, upper, right and lower edge of the object's box."""
+
+
+class DenseHead(nn.Module):
+    """Linear, per location: features (n, channels, g, g) -> logits (n, outputs, 2g, 2g)."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Conv2d(channels, outputs * DENSE**2, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return functional.pixel_shuffle(self.linear(features), DENSE)
+
+
+class TrainingHeads(nn.Module):
+    """All of them.
+
+    Attributes:
+        trunk, neck: which value of each attribute is where, from the image alone.
+        match: per location of the fused memory: is it in the target set, and does it match the prompt's word
+            for each attribute.
+        words: which value of each attribute a text names, from its pooled tokens; class 0 is "none".
+    """
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        self.trunk = DenseHead(config.vit_width, sum(CLASSES) + EDGES)
+        self.neck = DenseHead(config.width, sum(CLASSES) + EDGES)
+        self.match = DenseHead(config.width, 1 + len(ATTRIBUTES))
+        self.words = nn.Linear(config.width, sum(CLASSES))

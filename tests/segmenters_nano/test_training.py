@@ -1,0 +1,171 @@
+"""Training: batches, losses and the loop, at a size of seconds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from maskpilot.scenes import VOCABULARY, make_scene
+from maskpilot.segmenters.load import load_nano
+from maskpilot.segmenters.nano.config import TINY
+from maskpilot.segmenters.nano.model import build_nano
+from maskpilot.segmenters.nano.tokenizer import BOX_ONLY_TEXT
+from maskpilot.segmenters.nano.train import run
+from maskpilot.segmenters.nano.training.batch import collate, draw_batch
+from maskpilot.segmenters.nano.training.dense import dense_targets, flip
+from maskpilot.segmenters.nano.training.heads import TrainingHeads
+from maskpilot.segmenters.nano.training.pool import Pool, as_sample, build_pool
+from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt
+from maskpilot.types import PromptState
+
+pytest.importorskip("scipy", reason="the matcher's; training is an extra")
+
+from maskpilot.segmenters.nano.training.forward import forward, prepare_for_training
+from maskpilot.segmenters.nano.training.loop import Plan, mix_at, train
+from maskpilot.segmenters.nano.training.losses import LossWeights, losses, match_accuracies, total
+from maskpilot.segmenters.nano.training.optimiser import Optimiser
+
+SAMPLE = as_sample(make_scene(8, size=(300, 200)), TINY.resolution)
+EVERYTHING = tuple(range(len(SAMPLE.values)))
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("pool")
+    build_pool(folder, first_seed=100, count=12, resolution=TINY.resolution)
+    return Pool(folder)
+
+
+def test_a_pool_holds_what_was_drawn(pool: Pool) -> None:
+    expected, found = as_sample(make_scene(103), TINY.resolution), pool[3]
+    assert np.array_equal(expected.image, found.image)
+    assert np.array_equal(expected.owner, found.owner)
+    assert np.array_equal(expected.values, found.values)
+    assert np.allclose(expected.boxes, found.boxes)
+
+
+def test_a_flipped_sample_is_the_mirror_image() -> None:
+    mirrored = flip(SAMPLE)
+    assert np.array_equal(mirrored.image[:, ::-1], SAMPLE.image)
+    assert np.allclose(flip(mirrored).boxes, SAMPLE.boxes)
+    assert (mirrored.boxes[:, 2] > mirrored.boxes[:, 0]).all()
+
+
+def test_dense_targets_say_what_lies_where() -> None:
+    targets = dense_targets(SAMPLE, 8)
+    assert targets.shape == (4, 8, 8)
+    step = TINY.resolution // 8
+    owner = SAMPLE.owner[step // 2 :: step, step // 2 :: step]
+    for row, column in np.ndindex(8, 8):
+        index = int(owner[row, column])
+        expected = SAMPLE.values[index - 1] + 1 if index else np.zeros(4)
+        assert np.array_equal(targets[:, row, column], expected)
+
+
+def test_a_batch_lines_up() -> None:
+    prompts = [
+        TrainingPrompt("things", EVERYTHING),
+        TrainingPrompt("red stars", (), {"shape": 3, "colour": 0}),
+        TrainingPrompt(BOX_ONLY_TEXT, (0,), boxes=((0, True), (1, False))),
+    ]
+    batch = collate([SAMPLE], [prompts], TINY)
+    assert batch.counts == (len(EVERYTHING), 0, 1)
+    assert len(batch.boxes) == len(batch.masks) == sum(batch.counts)
+    assert batch.exemplar_padding.tolist() == [[True, True], [True, True], [False, False]]
+    assert batch.exemplar_labels[:, 2].tolist() == [1, 0]
+    assert torch.allclose(batch.exemplars[0, 2], batch.boxes[-1])
+    assert batch.named.tolist()[1] == [4, 1, 0, 0]
+    on_object = batch.dense.owners[0] > 0
+    assert torch.equal(batch.wanted[0, 0] > 0, on_object)
+    assert not batch.wanted[1, 0].any()
+    assert batch.heard.tolist() == [[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]
+    # A cell's share of a mask is its share of the mask's pixels.
+    pixels = (SAMPLE.owner == 1).sum()
+    step = TINY.resolution // batch.masks.shape[-1]
+    assert batch.masks[0].sum() * step**2 == pytest.approx(pixels)
+
+
+def test_every_parameter_that_is_used_learns() -> None:
+    model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
+    prepare_for_training(model)
+    rng = np.random.default_rng(0)
+    prompts = [
+        TrainingPrompt("things", EVERYTHING),
+        TrainingPrompt("red stars", (), {"shape": 3, "colour": 0}),
+        TrainingPrompt(BOX_ONLY_TEXT, (0,), boxes=((0, True),)),
+    ]
+    batch = collate([SAMPLE], [prompts], TINY, rng)
+    terms = losses(forward(model, heads, batch, shown=torch.arange(3)), batch)
+    assert set(terms) == set(LossWeights().factors)
+    total(terms, LossWeights()).backward()
+    silent = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    # sam3 has these and never uses them for text and boxes.
+    unused = ("points_", "text_projection", "logit_scale", "mask_label", "instance_")
+    assert all(any(part in name for part in unused) for name in silent)
+    assert all(parameter.grad is not None for parameter in heads.parameters())
+
+
+def test_match_accuracy_is_one_for_the_truth_and_a_half_for_a_constant() -> None:
+    prompt = TrainingPrompt("things of one colour", EVERYTHING[:2], {"colour": int(SAMPLE.values[0, 1])})
+    batch = collate([SAMPLE], [[prompt]], TINY)
+    truth = match_accuracies(batch.wanted * 2 - 1, batch)
+    constant = match_accuracies(torch.ones_like(batch.wanted), batch)
+    assert set(truth.values()) == {1.0}
+    assert set(constant.values()) == {0.5}
+
+
+def test_a_few_steps_lower_the_loss(pool: Pool) -> None:
+    torch.manual_seed(0)
+    model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
+    prepare_for_training(model)
+    optimiser = Optimiser(
+        [(list(model.named_parameters()), 1.0), (list(heads.named_parameters()), 1.0)], rate=2e-3
+    )
+    batch = draw_batch(pool, TINY, Mix(), np.random.default_rng(0), images=2, prompts=4)
+    values = []
+    for _ in range(12):
+        loss = total(losses(forward(model, heads, batch, shown=torch.arange(4)), batch), LossWeights())
+        optimiser.step(loss)
+        values.append(loss.item())
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_a_stopped_run_goes_on_where_it_was(pool: Pool, tmp_path: Path) -> None:
+    steps: list[float] = []
+
+    def go(minutes: float) -> None:
+        model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
+        plan = Plan(minutes=minutes, images=1, prompts=2)
+        path = tmp_path / "model.pt"
+        train(model, heads, TINY, pool, plan, checkpoint=path, log=lambda seen: steps.append(seen["step"]))
+
+    go(0.01)
+    first = len(steps)
+    go(0.02)
+    assert first >= 1
+    assert steps == sorted(steps)
+    assert steps[first:] == [] or steps[first] > steps[first - 1]
+
+
+def test_the_whole_recipe_writes_weights_that_load(tmp_path: Path) -> None:
+    path = run(
+        tmp_path,
+        config=TINY,
+        scenes=8,
+        pretrain_minutes=0.01,
+        plan=Plan(minutes=0.01, images=1, prompts=2),
+        device=torch.device("cpu"),
+    )
+    assert all(value.dtype == torch.float16 for value in load_file(path).values())
+    segmenter = load_nano(path, device="cpu")
+    session = segmenter.open(make_scene(1).image)
+    assert len(session.segment(PromptState(text="red circle", threshold=0.0))) > 0
+    segmenter.close()
+
+
+def test_the_curriculum_begins_with_single_words_and_ends_with_everything() -> None:
+    assert mix_at(0.0).words[0] == max(mix_at(0.0).words)
+    assert set(mix_at(0.0).kinds) == {"text"}
+    assert set(mix_at(0.99).kinds) == {"text", "everything", "unknown", "box", "positive", "negative"}
