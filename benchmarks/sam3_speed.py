@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from maskpilot.types import PromptState
 
 PHRASES = ("star", "red circle", "a dog", "people with umbrellas", "wheel")
 MASKS_PER_PROMPT = 10
+PARTS = ("five_prompts", "another_threshold", "eight_threads")
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -46,21 +47,25 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def five_prompts(model: Any, path: Path, threshold: float) -> dict[str, Any]:
-    """From the file to run-length encoded masks, on both sides."""
+def five_prompts(model: Any, path: Path, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """From the file to run-length encoded masks, on both sides; a threshold for each phrase."""
     from sam3.agent.client_sam3 import sam3_inference
     from sam3.model.sam3_image_processor import Sam3Processor
 
-    processor = Sam3Processor(model, SAM3_RESOLUTION, "cpu", confidence_threshold=threshold)
+    processor = Sam3Processor(model, SAM3_RESOLUTION, "cpu")
 
     def theirs() -> list[int]:
-        return [len(sam3_inference(processor, str(path), phrase)["pred_masks"]) for phrase in PHRASES]
+        counts = []
+        for phrase, threshold in thresholds.items():
+            processor.set_confidence_threshold(threshold)
+            counts.append(len(sam3_inference(processor, str(path), phrase)["pred_masks"]))
+        return counts
 
     def ours() -> list[int]:
         segmenter = Sam3Segmenter(model, name="sam3", resolution=SAM3_RESOLUTION)
         session = segmenter.open(Image.open(path))
         counts = []
-        for phrase in PHRASES:
+        for phrase, threshold in thresholds.items():
             found = session.segment(PromptState(phrase, threshold=threshold))
             counts.append(len([masks.encode(mask) for mask in found.masks]))
         segmenter.close()
@@ -141,12 +146,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=960)
-    parser.add_argument("--small-only", action="store_true", help="leave out the full-size architecture")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     options = parser.parse_args()
     results: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-    results["eight_threads"] = eight_threads()
-    if not options.small_only:
-        results.update(full_size(options.width, options.height))
+    if "eight_threads" in options.parts:
+        results["eight_threads"] = eight_threads()
+    if set(options.parts) - {"eight_threads"}:
+        results.update(full_size(options.width, options.height, options.parts))
     if options.json:
         print(json.dumps(results))
     else:
@@ -154,16 +160,20 @@ def main() -> None:
             print(f"{name}: {json.dumps(result, indent=2)}")
 
 
-def full_size(width: int, height: int) -> dict[str, Any]:
+def full_size(width: int, height: int, parts: Sequence[str]) -> dict[str, Any]:
     model = build_sam3("cpu")
     image = picture(width, height)
     scores = scores_of(model, image)
-    threshold = min(float(found[MASKS_PER_PROMPT]) for found in scores.values())
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        image.save(path)
-        prompts = five_prompts(model, path, threshold)
-    return {"five_prompts": prompts, "another_threshold": another_threshold(model, image, scores[PHRASES[0]])}
+    results = {}
+    if "five_prompts" in parts:
+        thresholds = {phrase: float(found[MASKS_PER_PROMPT]) for phrase, found in scores.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.png"
+            image.save(path)
+            results["five_prompts"] = five_prompts(model, path, thresholds)
+    if "another_threshold" in parts:
+        results["another_threshold"] = another_threshold(model, image, scores[PHRASES[0]])
+    return results
 
 
 if __name__ == "__main__":
