@@ -34,6 +34,8 @@ OURS = (
     "report.html",
     "images",
     "sessions",
+    "results.jsonl",
+    "samples",
 )
 """All that a run writes; `overwrite` removes these and nothing else."""
 

@@ -15,26 +15,36 @@ from maskpilot.report.rounds import round_card
 from maskpilot.trajectory import Changes, Ending, Setup, Trajectory, best_step
 from maskpilot.types import Usage
 
-__all__ = ["banners", "session_section", "title_of"]
+__all__ = ["banners", "notices", "session_section", "title_of"]
 
 TITLE = 120
 
 
 def banners(setup: Setup) -> tuple[str, ...]:
-    """What a reader must know before believing a number: what was simulated, and what was never trained."""
-    notices = []
-    segmenter = str(setup.segmenter.get("name", ""))
-    weights = str(setup.segmenter.get("weights", ""))
+    """What a reader must know before believing a session's result; see `notices`."""
+    return notices(setup.policy, setup.segmenter)
+
+
+def notices(policy: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader must know before believing a number: what was simulated, and what was never trained.
+
+    Args:
+        policy: what a run records of its policy.
+        about: what it records of its segmenter.
+    """
+    found = []
+    segmenter = str(about.get("name", ""))
+    weights = str(about.get("weights", ""))
     if segmenter == "untrained" or weights.startswith("untrained"):
-        notices.append("Untrained segmenter: its weights are random numbers, so the masks mean nothing.")
+        found.append("Untrained segmenter: its weights are random numbers, so the masks mean nothing.")
     elif segmenter == "nano":
-        notices.append("Small segmenter: SAM 3's architecture, trained on drawn scenes alone.")
-    elif setup.segmenter.get("simulated") or "test double" in str(setup.segmenter.get("segmenter", "")):
-        notices.append("Simulated segmenter: a test double, not a model.")
-    if setup.policy.get("simulated"):
-        name = str(setup.policy.get("name", "policy"))[:60]
-        notices.append(f"Simulated policy: “{name}” is a program, not a model that looks at pictures.")
-    return tuple(notices)
+        found.append("Small segmenter: SAM 3's architecture, trained on drawn scenes alone.")
+    elif about.get("simulated") or "test double" in str(about.get("segmenter", "")):
+        found.append("Simulated segmenter: a test double, not a model.")
+    if policy.get("simulated"):
+        name = str(policy.get("name", "policy"))[:60]
+        found.append(f"Simulated policy: “{name}” is a program, not a model that looks at pictures.")
+    return tuple(found)
 
 
 def title_of(trajectory: Trajectory) -> str:

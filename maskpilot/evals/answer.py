@@ -1,0 +1,188 @@
+"""One sample of a run: its session, its score, its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskpilot import masks
+from maskpilot.agent import OneShot, Replay, run_session
+from maskpilot.errors import MaskpilotError, RunFolderError, SessionFailed, TrajectoryError
+from maskpilot.evals.control import Control, Supervised
+from maskpilot.evals.loop_metrics import session_values
+from maskpilot.evals.metrics import measure
+from maskpilot.evals.opened import OpenImages
+from maskpilot.evals.plan import Plan
+from maskpilot.evals.report.sample import sample_page
+from maskpilot.evals.results import Outcome
+from maskpilot.evals.types import Sample, SampleScore, Truth
+from maskpilot.images import LoadedImage
+from maskpilot.refine import check_query
+from maskpilot.runfolder import RunFolder
+from maskpilot.segmenters.base import ImageSession
+from maskpilot.trajectory import Setup, Trajectory, TrajectoryWriter, read_trajectory
+from maskpilot.types import Budget, Instance, Stop, Usage
+
+__all__ = ["Job", "answer"]
+
+UNFINISHED = (Stop.interrupted, Stop.failed)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What answering any sample of a run takes."""
+
+    plan: Plan
+    folder: RunFolder
+    images: OpenImages
+    control: Control
+    setup: Mapping[str, Any]
+    """Facts that every session of the run records alike: segmenter, versions, created."""
+
+
+def answer(job: Job, number: int, sample: Sample) -> Outcome | None:
+    """Answer one sample and score it, or take up what an earlier run left of it.
+
+    Returns:
+        None where the run was stopped on the way; a failure is an outcome like any other.
+
+    Raises:
+        RunFolderError: the run folder cannot be written.
+    """
+    attempt = _Attempt(job, number, sample)
+    try:
+        return attempt.run()
+    except RunFolderError:
+        raise
+    except Exception as error:  # whatever it was: reported beside the mean, never dropped
+        if isinstance(error, SessionFailed) and isinstance(error.__cause__, RunFolderError):
+            raise error.__cause__ from error
+        said = str(error) if isinstance(error, MaskpilotError) else f"{type(error).__name__}: {error}"
+        return attempt.failed(said, error.trajectory.usage if isinstance(error, SessionFailed) else Usage())
+
+
+class _Attempt:
+    """One sample while it is worked on: what is known of it by the time something fails."""
+
+    def __init__(self, job: Job, number: int, sample: Sample) -> None:
+        self._job, self._number, self._sample = job, number, sample
+        self._truth: Truth | None = None
+        self._size: tuple[int, int] | None = None
+
+    def run(self) -> Outcome | None:
+        job, sample = self._job, self._sample
+        self._truth = truth = job.plan.dataset.truth(sample)
+        with job.images.of(sample) as (loaded, session):
+            self._size = loaded.image.size
+            trajectory = _session(job, self._number, sample, truth, loaded, session)
+            if trajectory.ending is None or trajectory.ending.stop is Stop.interrupted:
+                return None
+            one_shot = _one_shot(job, sample, loaded, session) if job.plan.baseline else None
+        values = self._measured(trajectory.result)
+        values |= session_values(trajectory, lambda shown: self._measured(shown)["iou"], one_shot)
+        score = self._score(values)
+        if job.plan.pictures:
+            page = sample_page(score, trajectory, truth, loaded.image)
+            job.folder.write(f"samples/{self._number:06d}.html", page)
+        return Outcome(self._number, score, trajectory.usage)
+
+    def failed(self, error: str, usage: Usage) -> Outcome:
+        return Outcome(self._number, self._score({}, error or "failed"), usage, self._worst())
+
+    def _score(self, values: Mapping[str, Any], error: str = "") -> SampleScore:
+        sample = self._sample
+        return SampleScore(sample.id, sample.image_id, sample.query, dict(sample.tags), values, error)
+
+    def _measured(self, result: Sequence[Instance]) -> dict[str, Any]:
+        if self._truth is None or self._size is None:
+            raise AssertionError("unreachable: nothing is measured before the image is open")
+        category = self._sample.tags.get("category", "")
+        boundary = "boundary_iou" in self._job.plan.dataset.metrics
+        return measure(result, self._truth, self._size, category=category, boundary=boundary)
+
+    def _worst(self) -> dict[str, Any] | None:
+        """The worst answer: nothing where something was to be found, the whole image where nothing was."""
+        if self._truth is None:
+            return None
+        known = [mask for instances in self._truth.annotators for mask in instances]
+        if self._size is None and known:
+            self._size = (known[0].width, known[0].height)
+        if self._size is None:
+            return None
+        width, height = self._size
+        if all(self._truth.annotators):
+            return self._measured(())
+        whole = masks.encode(np.ones((height, width), np.bool_))
+        box = masks.tight_box(whole)
+        return self._measured(() if box is None else (Instance(1, whole, box, 1.0),))
+
+
+def _session(
+    job: Job, number: int, sample: Sample, truth: Truth, loaded: LoadedImage, session: ImageSession
+) -> Trajectory:
+    """Run a sample's session, or what is left of it.
+
+    A session that ended is taken as it is. Of one that did not, rounds that a model was paid for are taken
+    from its log; a policy that costs nothing begins again, and says the same again.
+    """
+    path = job.folder.session(number)
+    recorded = _recorded(path, sample, loaded)
+    if recorded and recorded.ending and recorded.ending.stop not in UNFINISHED:
+        job.control.add(recorded.usage)
+        return recorded
+    if recorded is None or not recorded.usage.calls:
+        return _run(job, path, sample, truth, loaded, session, None)
+    try:
+        return _run(job, path, sample, truth, loaded, session, recorded)
+    except SessionFailed as failure:
+        if not isinstance(failure.__cause__, TrajectoryError):
+            raise
+    # The segmenter gives other masks than it did: what was decided on the old ones cannot be gone on with.
+    return _run(job, path, sample, truth, loaded, session, None)
+
+
+def _run(
+    job: Job,
+    path: Path,
+    sample: Sample,
+    truth: Truth,
+    loaded: LoadedImage,
+    session: ImageSession,
+    recorded: Trajectory | None,
+) -> Trajectory:
+    if recorded is None:
+        path.unlink(missing_ok=True)
+    policy = job.plan.pilot.policy(sample, truth)
+    decides = Replay(recorded.steps, then=policy) if recorded else policy
+    setup = Setup(
+        query=check_query(sample.query),
+        image=loaded.ref,
+        tools=job.plan.tools,
+        budget=job.plan.budget,
+        policy=dict(policy.description),
+        **job.setup,
+    )
+    with TrajectoryWriter(path, resume=recorded) as writer:
+        return run_session(setup, loaded.image, session, Supervised(decides, job.control), recorder=writer)
+
+
+def _recorded(path: Path, sample: Sample, loaded: LoadedImage) -> Trajectory | None:
+    """What an earlier run left of a session; None where it is of no use."""
+    if not path.is_file():
+        return None
+    try:
+        recorded = read_trajectory(path)
+    except TrajectoryError:  # killed inside the first line
+        return None
+    about = recorded.setup
+    same = about.query == sample.query.strip() and about.image.sha256 == loaded.sha256
+    return recorded if same else None
+
+
+def _one_shot(job: Job, sample: Sample, loaded: LoadedImage, session: ImageSession) -> tuple[Instance, ...]:
+    setup = Setup(check_query(sample.query), loaded.ref, job.plan.tools, Budget())
+    return run_session(setup, loaded.image, session, OneShot()).result

@@ -1,0 +1,102 @@
+"""Who answers the samples of a run: a fresh policy for each, made by a pilot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from maskpilot.agent import OneShot, Oracle, OracleErrors, Policy, Replay
+from maskpilot.errors import DatasetError, InvalidInput, TrajectoryError
+from maskpilot.evals.results import RESULTS, read_results
+from maskpilot.evals.types import Sample, Truth
+from maskpilot.runfolder import RUN, RunFolder
+from maskpilot.trajectory import read_trajectory
+
+__all__ = ["Pilot", "one_shot", "oracle", "replay", "seed_of"]
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Makes the policy of every session.
+
+    Attributes:
+        make: a fresh policy for a sample; the truth is None unless `sees_truth`. Called from many threads.
+        settings: what makes it repeatable, as plain JSON data with a "name"; a run cannot go on with other
+            settings. "simulated": True marks what is not a model looking at pictures.
+        sees_truth: True for simulated annotators alone; whatever is written about the run says so.
+
+    Raises:
+        ValueError: it sees the truth and its settings do not say "simulated".
+    """
+
+    make: Callable[[Sample, Truth | None], Policy]
+    settings: Mapping[str, Any]
+    sees_truth: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sees_truth and not self.settings.get("simulated"):
+            raise ValueError('Pilot: one that sees the truth must say so: settings["simulated"] = True')
+
+    def policy(self, sample: Sample, truth: Truth) -> Policy:
+        """The policy of one session; the truth stays here unless the pilot is a simulated annotator."""
+        return self.make(sample, truth if self.sees_truth else None)
+
+
+def one_shot() -> Pilot:
+    """The baseline: the query as the text prompt, once."""
+    return Pilot(lambda *_: OneShot(), OneShot.description)
+
+
+def oracle(errors: OracleErrors | None = None, *, seed: int = 0) -> Pilot:
+    """A simulated annotator that sees the ground truth of the first annotator.
+
+    Args:
+        errors: how often it errs.
+        seed: of its errors; every sample gets its own from it, whatever the order of the samples.
+    """
+    errs = errors or OracleErrors()
+
+    def make(sample: Sample, truth: Truth | None) -> Policy:
+        if truth is None:
+            raise AssertionError("unreachable: Pilot.policy gives an oracle the truth")
+        phrases = sample.phrases or (sample.query,)
+        return Oracle(truth.instances, phrases, errors=errs, seed=seed_of(seed, sample.id))
+
+    settings = {"name": "oracle", "simulated": True, "seed": seed, "errors": asdict(errs)}
+    return Pilot(make, settings, sees_truth=True)
+
+
+def replay(path: Path) -> Pilot:
+    """The sessions of an earlier run, decided again, say with another segmenter.
+
+    Args:
+        path: folder of a run of `maskpilot eval`.
+
+    Raises:
+        InvalidInput: it holds no such run.
+        RunFolderError: the run is damaged.
+    """
+    folder = RunFolder.open(path)
+    about = folder.read_json(RUN)
+    if about.get("command") != "eval":
+        raise InvalidInput(f"{path}: holds no run of maskpilot eval")
+    numbers = {outcome.score.sample: outcome.number for outcome in read_results(path / RESULTS)}
+
+    def make(sample: Sample, truth: Truth | None) -> Policy:  # noqa: ARG001
+        if sample.id not in numbers:
+            raise DatasetError(f"{path}: holds no session of sample {sample.id!r}")
+        try:
+            return Replay(read_trajectory(folder.session(numbers[sample.id])).steps)
+        except TrajectoryError as error:
+            raise DatasetError(f"{path}: the session of sample {sample.id!r} cannot be read") from error
+
+    of = about["settings"]["policy"]
+    return Pilot(make, {"name": "replay", "of": of, "simulated": bool(of.get("simulated"))})
+
+
+def seed_of(seed: int, sample: str) -> int:
+    """A seed of a sample's own, from 0 to 2^64."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{sample}".encode()).digest()[:8], "big")

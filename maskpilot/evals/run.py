@@ -1,0 +1,81 @@
+"""A run of `maskpilot eval` as it lies on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskpilot.errors import InvalidInput
+from maskpilot.evals.results import RESULTS, Outcome, read_results
+from maskpilot.evals.types import SampleScore
+from maskpilot.runfolder import RUN, RunFolder
+from maskpilot.types import Usage
+
+__all__ = ["Run", "read_run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run, whole or not.
+
+    Attributes:
+        path: its folder.
+        about: what run.json says: "settings", "facts" of the data set, "versions", "created".
+        outcomes: by number; samples that are still to come are not among them.
+        failures_as_zero: whether failed samples count as the worst answer.
+    """
+
+    path: Path
+    about: Mapping[str, Any]
+    outcomes: tuple[Outcome, ...]
+    failures_as_zero: bool = False
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.about["settings"]
+        return found
+
+    @property
+    def total(self) -> int:
+        """Samples of the run, whether answered or not."""
+        return int(self.settings["dataset"]["samples"])
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.outcomes if outcome.failed)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.outcomes) == self.total
+
+    @property
+    def usage(self) -> Usage:
+        """Of all samples, failed ones too."""
+        return sum((outcome.usage for outcome in self.outcomes), Usage())
+
+    @property
+    def scores(self) -> list[SampleScore]:
+        """What enters the means."""
+        counted = (outcome.counted(failures_as_zero=self.failures_as_zero) for outcome in self.outcomes)
+        return [score for score in counted if score is not None]
+
+    @property
+    def answered(self) -> Sequence[Outcome]:
+        """Without the failed ones."""
+        return [outcome for outcome in self.outcomes if not outcome.failed]
+
+
+def read_run(path: Path, *, failures_as_zero: bool = False) -> Run:
+    """Read a run folder; nothing in it is changed, so that a run may go on in it meanwhile.
+
+    Raises:
+        RunFolderError: it holds no run, or a damaged one.
+        InvalidInput: it holds a run of another command.
+    """
+    folder = RunFolder.open(path)
+    about = folder.read_json(RUN)
+    if about.get("command") != "eval":
+        raise InvalidInput(f"{path}: holds a run of {about.get('command')!r}, expected one of eval")
+    return Run(path, about, tuple(read_results(path / RESULTS)), failures_as_zero)

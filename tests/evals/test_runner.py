@@ -1,0 +1,394 @@
+"""The runner: every sample once, whatever happens on the way."""
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskpilot.agent import Observation, OneShot, OracleErrors, Policy
+from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderError, SegmenterError
+from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
+from maskpilot.evals.plan import Plan, differences, select
+from maskpilot.evals.progress import Lines, Standing
+from maskpilot.evals.results import RESULTS, locked, read_results
+from maskpilot.evals.run import Run, read_run
+from maskpilot.evals.summary import summarise, summary_record
+from maskpilot.evals.types import Sample, Truth
+from maskpilot.segmenters.scripted import FakeSegmenter, FakeSession
+from maskpilot.trajectory import read_trajectory
+from maskpilot.types import Budget, Decision, Stop, Usage
+from tests.evals.tables import Tables, Told, evaluate
+from tests.shapes import table
+
+
+def ious(run: Run) -> dict[str, float]:
+    return {outcome.score.sample: outcome.score.values["iou"] for outcome in run.answered}
+
+
+def without_times(run: Run) -> list[dict[str, Any]]:
+    """What two runs must agree on."""
+    plain = []
+    for outcome in run.outcomes:
+        values = {name: value for name, value in outcome.score.values.items() if name != "seconds"}
+        plain.append({"number": outcome.number, "sample": outcome.score.sample, **values})
+    return plain
+
+
+class Paid:
+    """A policy that costs something per decision; it may fail or wait at a round."""
+
+    description: Mapping[str, Any] = {"name": "paid"}
+
+    def __init__(self, spent: list[str], sample: Sample, cost: float = 0.01, trouble: Any = None) -> None:
+        self._one_shot, self._spent, self._sample = OneShot(), spent, sample
+        self._cost, self._trouble = cost, trouble
+
+    def decide(self, observation: Observation) -> Decision:
+        if self._trouble:
+            self._trouble(self._sample, len(observation.steps))
+        self._spent.append(self._sample.id)
+        said = self._one_shot.decide(observation)
+        usage = Usage(calls=1, prompt_tokens=100, completion_tokens=10, cost=self._cost)
+        return Decision(said.calls, usage=usage)
+
+
+def paid(spent: list[str], trouble: Any = None) -> Pilot:
+    return Pilot(lambda sample, truth: Paid(spent, sample, trouble=trouble), {"name": "paid"})
+
+
+def test_every_sample_is_answered_and_scored(tmp_path: Path) -> None:
+    run = evaluate(tmp_path / "run", Tables(8))
+    assert run.complete
+    assert set(ious(run).values()) == {1.0}
+    values = run.outcomes[0].score.values
+    assert values["one_shot_iou"] == pytest.approx(0.5)
+    assert values["iou_per_round"][-1] == 1.0
+    assert values["said_so"]
+
+
+def test_many_workers_give_the_same_as_one(tmp_path: Path) -> None:
+    pilot = oracle(OracleErrors.at_rate(0.4), seed=5)
+    alone = evaluate(tmp_path / "alone", Tables(24), pilot, workers=1)
+    crowd = evaluate(tmp_path / "crowd", Tables(24), pilot, workers=6)
+    assert without_times(alone) == without_times(crowd)
+    assert len(set(ious(alone).values())) > 2
+
+
+def test_an_image_is_opened_once_for_all_its_queries(tmp_path: Path) -> None:
+    for workers in (1, 3, 8):
+        dataset = Tables(16)
+        evaluate(tmp_path / str(workers), dataset, workers=workers)
+        assert sorted(dataset.opened) == ["i0", "i1", "i2", "i3"]
+
+
+def test_a_policy_never_sees_the_truth_unless_it_is_an_oracle(tmp_path: Path) -> None:
+    seen: list[Truth | None] = []
+
+    def make(sample: Sample, truth: Truth | None) -> Policy:
+        seen.append(truth)
+        return OneShot()
+
+    evaluate(tmp_path / "run", Tables(4), Pilot(make, {"name": "curious"}))
+    assert seen == [None] * 4
+    with pytest.raises(ValueError, match="must say so"):
+        Pilot(make, {"name": "curious"}, sees_truth=True)
+    record = summary_record(*_summarised(evaluate(tmp_path / "oracle", Tables(4))))
+    assert record["sees_truth"]
+    assert record["simulated"]
+
+
+def _summarised(run: Run) -> Any:
+    return run, summarise(run)
+
+
+def test_failed_samples_stand_beside_the_mean(tmp_path: Path) -> None:
+    run = evaluate(tmp_path / "run", Tables(12, broken=["s0001", "i2"]), watch=(told := Told()))
+    assert run.complete
+    assert [outcome.score.sample for outcome in run.failed] == ["s0001", "s0008", "s0009", "s0010", "s0011"]
+    assert any("s0001: no truth" in note for note in told.notes)
+    record = summary_record(*_summarised(run))
+    assert (record["samples"], record["scored"], record["failed"]) == (12, 7, 5)
+    assert record["metrics"]["giou"]["samples"] == 7
+    assert record["failures"][0] == {"sample": "s0001", "error": "s0001: no truth"}
+
+
+def test_failures_count_as_the_worst_answer_only_when_asked(tmp_path: Path) -> None:
+    def trouble(sample: Sample, round_: int) -> None:
+        if sample.id in ("s0000", "s0003"):
+            raise PolicyError("the endpoint is gone")
+
+    plain = evaluate(tmp_path / "run", Tables(4), paid([], trouble))
+    counted = read_run(tmp_path / "run", failures_as_zero=True)
+    # "cup" finds half, "plate" all, "mug" nothing, "spoon" (nothing is there) nothing
+    assert ious(plain) == {"s0001": 1.0, "s0002": 0.0}
+    before, after = summarise(plain).official["giou"], summarise(counted).official["giou"]
+    assert before is not None
+    assert after is not None
+    assert (before.value, before.samples) == (0.5, 2)
+    assert (after.value, after.samples) == (0.25, 4)
+    assert summary_record(*_summarised(counted))["failures_counted_as_zero"]
+
+
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    def stop(standing: Standing) -> None:
+        if standing.done == 3:
+            raise KeyboardInterrupt
+
+    part = evaluate(tmp_path / "run", Tables(12), workers=2, watch=(told := Told(stop)))
+    assert 3 <= len(part.outcomes) < 12
+    assert not part.complete
+    assert any("Ctrl-C again" in note for note in told.notes)
+    whole = evaluate(tmp_path / "run", Tables(12), workers=2, resume=True, watch=(told := Told()))
+    assert told.standings[0].done == len(part.outcomes)
+    assert without_times(whole) == without_times(evaluate(tmp_path / "other", Tables(12)))
+
+
+def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
+    def stop(standing: Standing) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tmp_path / "run", Tables(12), workers=3, watch=Told(stop))
+
+
+def test_resuming_a_complete_run_asks_nothing(tmp_path: Path) -> None:
+    spent: list[str] = []
+    first = evaluate(tmp_path / "run", Tables(4), paid(spent))
+    asked = len(spent)
+    again = evaluate(tmp_path / "run", Tables(4), paid(spent), resume=True)
+    assert len(spent) == asked == 8
+    assert again.outcomes == first.outcomes
+
+
+def test_rounds_that_were_paid_for_are_not_paid_twice(tmp_path: Path) -> None:
+    """Killed after a round of the third sample, and before its result was written."""
+    spent: list[str] = []
+    evaluate(tmp_path / "run", Tables(4), paid(spent))
+    log, results = tmp_path / "run" / "sessions" / "000003.jsonl", tmp_path / "run" / RESULTS
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]) + b'{"kind": "st')
+    results.write_bytes(b"".join(results.read_bytes().splitlines(keepends=True)[:2]) + b'{"number": 3, "sc')
+    (tmp_path / "run" / "sessions" / "000004.jsonl").unlink()
+    spent.clear()
+    run = evaluate(tmp_path / "run", Tables(4), paid(spent), resume=True)
+    assert spent == ["s0002", "s0003", "s0003"]
+    assert run.complete
+    assert run.usage.cost == pytest.approx(0.08)
+    assert len(read_trajectory(log).steps) == 2
+
+
+def test_a_session_that_ended_is_scored_as_it_is(tmp_path: Path) -> None:
+    """Killed between the end of a session and its result."""
+    spent: list[str] = []
+    first = evaluate(tmp_path / "run", Tables(4), paid(spent))
+    results = tmp_path / "run" / RESULTS
+    results.write_bytes(b"".join(results.read_bytes().splitlines(keepends=True)[:2]))
+    spent.clear()
+    again = evaluate(tmp_path / "run", Tables(4), paid(spent), resume=True)
+    assert spent == []
+    assert without_times(again) == without_times(first)
+
+
+def test_paid_rounds_that_no_longer_fit_are_decided_anew(tmp_path: Path) -> None:
+    spent: list[str] = []
+    evaluate(tmp_path / "run", Tables(1), paid(spent))
+    log, results = tmp_path / "run" / "sessions" / "000001.jsonl", tmp_path / "run" / RESULTS
+    results.write_bytes(b"")
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]))
+    spent.clear()
+    other = FakeSegmenter([thing for thing in table().objects if "plate" in thing.words])
+    run = evaluate(tmp_path / "run", Tables(1), paid(spent), resume=True, segmenter=other)
+    assert set(spent) == {"s0000"}
+    assert ious(run) == {"s0000": 0.0}
+
+
+def test_failed_samples_are_tried_again_when_asked(tmp_path: Path) -> None:
+    down = True
+
+    def trouble(sample: Sample, round_: int) -> None:
+        if down and sample.id == "s0001" and round_ == 1:
+            raise PolicyError("the endpoint is gone")
+
+    spent: list[str] = []
+    first = evaluate(tmp_path / "run", Tables(3), paid(spent, trouble))
+    assert [outcome.score.sample for outcome in first.failed] == ["s0001"]
+    assert first.usage.cost == pytest.approx(0.05)  # the failed one cost a request
+    down = False
+    left = evaluate(tmp_path / "run", Tables(3), paid(spent, trouble), resume=True)
+    assert len(left.failed) == 1
+    spent.clear()
+    again = evaluate(tmp_path / "run", Tables(3), paid(spent, trouble), resume=True, retry_failed=True)
+    assert not again.failed
+    assert spent == ["s0001"]  # its first round was paid for already
+    assert again.usage.cost == pytest.approx(0.06)
+
+
+def test_a_run_stops_at_its_cost_and_goes_on_with_more(tmp_path: Path) -> None:
+    spent: list[str] = []
+    told = Told()
+    part = evaluate(tmp_path / "run", Tables(12), paid(spent), max_cost=0.05, watch=told)
+    assert len(spent) == 5
+    assert len(part.outcomes) == 2
+    assert any("--max-cost" in note for note in told.notes)
+    whole = evaluate(tmp_path / "run", Tables(12), paid(spent), max_cost=10, resume=True)
+    assert whole.complete
+    assert len(spent) == 24
+    assert whole.usage.cost == pytest.approx(0.24)
+
+
+def test_it_stops_when_everything_fails(tmp_path: Path) -> None:
+    class Down(FakeSegmenter):
+        def open(self, image: Any) -> FakeSession:
+            raise SegmenterError("the device is gone")
+
+    told = Told()
+    run = evaluate(tmp_path / "run", Tables(60), segmenter=Down([]), watch=told)
+    assert len(run.failed) == 20
+    assert any("in a row failed" in note for note in told.notes)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with locked(tmp_path / "run"), pytest.raises(RunFolderError, match="another run is writing"):
+        evaluate(tmp_path / "run", Tables(4))
+    assert evaluate(tmp_path / "run", Tables(4)).complete
+
+
+def test_changed_settings_are_refused_and_shown(tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", Tables(4))
+    with pytest.raises(RunFolderError, match=r"budget.max_rounds: was 20, now 7"):
+        evaluate(tmp_path / "run", Tables(4), budget=Budget(max_rounds=7), resume=True)
+    with pytest.raises(RunFolderError, match=r"policy.name: was oracle, now one_shot"):
+        evaluate(tmp_path / "run", Tables(4), one_shot(), resume=True)
+    with pytest.raises(RunFolderError, match=r"dataset.sha256: was"):
+        evaluate(tmp_path / "run", Tables(4, queries={"s0002": "a mug"}), resume=True)
+    with pytest.raises(RunFolderError, match="--overwrite"):
+        evaluate(tmp_path / "run", Tables(4))
+    assert evaluate(tmp_path / "run", Tables(4), one_shot(), overwrite=True).complete
+
+
+def test_workers_and_the_cost_limit_may_change(tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", Tables(4), workers=1)
+    evaluate(tmp_path / "run", Tables(4), workers=3, max_cost=3, resume=True)
+
+
+def test_a_limit_takes_the_same_samples_and_grows(tmp_path: Path) -> None:
+    dataset = Tables(40)
+    few, more = select(dataset, 5, 1), select(dataset, 20, 1)
+    assert few == select(dataset, 5, 1)
+    assert {sample.id for sample in few} < {sample.id for sample in more}
+    assert few != select(dataset, 5, 2)
+    assert len(select(dataset, None, 1)) == 40
+    assert seed_of(0, "a") != seed_of(0, "b")
+
+
+def test_samples_of_an_image_stay_together() -> None:
+    class Mixed(Tables):
+        def __iter__(self) -> Any:
+            return iter(sorted(super().__iter__(), key=lambda sample: int(sample.id[1:]) % 4))
+
+    images = [sample.image_id for sample in select(Mixed(12), None, 0)]
+    assert images == ["i0"] * 4 + ["i1"] * 4 + ["i2"] * 4
+
+
+def test_data_sets_that_cannot_be_run(tmp_path: Path) -> None:
+    class Twice(Tables):
+        def __iter__(self) -> Any:
+            yield from (*super().__iter__(), *super().__iter__())
+
+    with pytest.raises(DatasetError, match="no samples"):
+        select(Tables(0), None, 0)
+    with pytest.raises(DatasetError, match="the id 's0000'"):
+        select(Twice(2), None, 0)
+    for wrong in ({"limit": 0}, {"workers": 0}, {"max_cost": -1.0}):
+        with pytest.raises(InvalidInput):
+            Plan(Tables(1), table(), oracle(), **wrong)
+
+
+def test_recorded_sessions_are_replayed(tmp_path: Path) -> None:
+    first = evaluate(tmp_path / "first", Tables(8))
+    again = evaluate(tmp_path / "again", Tables(9), replay(tmp_path / "first"))
+    assert ious(again) == ious(first)
+    assert again.failed[0].score.error.endswith("holds no session of sample 's0008'")
+    assert again.settings["policy"]["simulated"]
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", Tables(3))
+    path = tmp_path / "run" / RESULTS
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b'{"number": 2}\n' + lines[2])
+    with pytest.raises(RunFolderError, match="line 2"):
+        read_results(path)
+    path.write_bytes(lines[0] + lines[1] + lines[0])
+    with pytest.raises(RunFolderError, match=r"line 3 scores sample 's0000' a second time"):
+        read_results(path)
+
+
+def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == RESULTS:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunFolderError, match="No space left"):
+        evaluate(tmp_path / "other", Tables(4))
+    assert (tmp_path / "other" / RESULTS).read_bytes() == b""
+    monkeypatch.undo()
+    assert evaluate(tmp_path / "other", Tables(4), resume=True).complete
+
+
+def test_sessions_run_at_the_same_time(tmp_path: Path) -> None:
+    """Each of four sessions waits until all four have begun."""
+    barrier = threading.Barrier(4, timeout=20)
+
+    def wait(sample: Sample, round_: int) -> None:
+        if round_ == 0:
+            barrier.wait()
+
+    assert evaluate(tmp_path / "run", Tables(4), paid([], wait), workers=4).complete
+
+
+def test_a_stopped_session_is_not_a_result(tmp_path: Path) -> None:
+    run = evaluate(tmp_path / "run", Tables(4), paid([]), max_cost=0.03)
+    log = read_trajectory(tmp_path / "run" / "sessions" / "000002.jsonl")
+    assert log.ending is not None
+    assert log.ending.stop is Stop.interrupted
+    assert [outcome.number for outcome in run.outcomes] == [1]
+
+
+def test_differences_name_what_changed() -> None:
+    before = {"a": 1, "b": {"c": 2, "d": [1, 2]}}
+    assert differences(before, {"a": 1, "b": {"c": 2, "d": (1, 2)}}) == []
+    assert differences(before, {"a": 1, "b": {"c": 3, "d": [1, 2]}, "e": 5}) == [
+        "b.c: was 2, now 3",
+        "e: was not there, now 5",
+    ]
+
+
+def test_progress_says_all_that_matters(tmp_path: Path) -> None:
+    standing = Standing(30, 2, 100, 0.6543, 12_345, 1.5, 64.0, 32)
+    assert standing.line == ("30 done, 2 failed, mean IoU 0.654, 12,345 tokens, cost 1.5, 2 min 16 s to go")
+    assert Standing(0, 0, 3, None, 0, None, 0.0, 0).line == "0 done, 0 failed"
+
+
+def test_plain_lines_come_now_and_then(tmp_path: Path) -> None:
+    out, now = (tmp_path / "log").open("w+"), 0.0
+    lines = Lines(out, every=5.0, clock=lambda: now)
+    with out:
+        for done in range(11):
+            now = float(done)
+            lines(Standing(done, 0, 10, 0.5, 0, None, now, done))
+        out.seek(0)
+        assert [line.split(":")[0] for line in out] == ["0/10", "5/10", "10/10"]
+
+
+def test_results_are_plain_json(tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", Tables(4))
+    for line in (tmp_path / "run" / RESULTS).read_text().splitlines():
+        assert json.loads(line)["score"]["values"]["iou"] == 1.0
