@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-full check lint types bench clean
+.PHONY: help install demo test test-full soak check lint types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -30,6 +30,9 @@ test: $(STAMP) ## The tests
 
 test-full: $(STAMP) ## Also the full-size architecture: 6 GB, some minutes
 	$(BIN)/python -m pytest -m full
+
+soak: $(STAMP) ## A thousand sessions against an endpoint that fails; some minutes
+	$(BIN)/python -m pytest -m soak -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
