@@ -9,7 +9,7 @@ from typing import Any
 
 from maskpilot import masks
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.cocofile import CocoFile, read_coco
+from maskpilot.evals.datasets.cocofile import CocoFile, is_id, read_coco
 from maskpilot.evals.datasets.entry import About, Options, open_image
 from maskpilot.evals.datasets.files import field, first_that_exists, inside, safe_id
 from maskpilot.evals.types import Dataset, Sample, Truth
@@ -125,7 +125,8 @@ class Classes:
             KeyError: there is no such image or category.
         """
         image, category = entry.get("image_id"), entry.get("category_id")
-        if image not in self._coco.images or category not in self._coco.categories:
+        known = is_id(image) and image in self._coco.images
+        if not known or not is_id(category) or category not in self._coco.categories:
             raise KeyError(f"no image {image!r} or no category {category!r} in {self._coco.path.name}")
         identity = _identity(image, category)
         return identity if identity in self._pairs else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from maskpilot.errors import DatasetError, ImageError
+from maskpilot.evals.datasets.files import safe_id
 from maskpilot.evals.types import Sample, Truth
 from maskpilot.images import LoadedImage, load_image
 
@@ -75,17 +76,24 @@ class Listed:
         about: its line in the registry.
         records: by sample id, in the order of iteration.
         facts: what a report should say beyond the registry.
+        left_out: ids that the files hold and the evaluation does not: predictions of them are no fault.
 
     Raises:
         DatasetError: there is no record.
     """
 
     def __init__(
-        self, about: About, records: Mapping[str, Record], facts: Mapping[str, str], *, where: Path
+        self,
+        about: About,
+        records: Mapping[str, Record],
+        facts: Mapping[str, str],
+        *,
+        where: Path,
+        left_out: Collection[str] = (),
     ) -> None:
         if not records:
             raise DatasetError(f"{where}: no samples in it for {about.name} ({dict(facts)})")
-        self._about, self._records = about, records
+        self._about, self._records, self._left_out = about, records, left_out
         self.name = about.name
         self.facts: Mapping[str, str] = {**about.facts, **facts}
         self.metrics = about.metrics
@@ -108,9 +116,15 @@ class Listed:
         return record.truth(size)
 
     def sample_of(self, entry: Mapping[str, Any]) -> str | None:
-        """The sample that a record of a predictions file is about; None where there is none such."""
-        named = entry.get("sample", entry.get("image_id"))
-        return str(named) if str(named) in self._records else None
+        """The sample that a record of predictions is about, by "sample" or "image_id"; None for one left out.
+
+        Raises:
+            KeyError: there is none such.
+        """
+        named = safe_id(str(entry.get("sample", entry.get("image_id"))))
+        if named not in self._records and named not in self._left_out:
+            raise KeyError(f"no sample {named!r}")
+        return named if named in self._records else None
 
     def _record(self, sample: Sample) -> Record:
         try:

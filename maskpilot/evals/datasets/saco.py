@@ -78,13 +78,20 @@ def open_saco(name: str, path: Path, options: Options) -> Dataset:
         folders.insert(0, path / "sa1b-images")
     pictures = next((folder for folder in folders if folder.is_dir()), path)
     records: dict[str, Record] = {}
+    left_out = set()
     for pair in annotators[0].images:
         present = [coco for coco in annotators if pair in coco.images]
         if all(_is_exhaustive(coco, pair) for coco in present):
             record = _record(pair, present, pictures, subset)
             records[record.sample.id] = record
-    facts = {"split": subset, "annotators": str(len(annotators))}
-    return Listed(about, records, facts, where=files[0])
+        else:
+            left_out.add(safe_id(str(pair)))
+    facts = {
+        "split": subset,
+        "annotators": str(len(annotators)),
+        "pairs left out as not exhaustive": str(len(left_out)),
+    }
+    return Listed(about, records, facts, where=files[0], left_out=left_out)
 
 
 def _files(about: About, path: Path, prefix: str, wanted: str | None) -> tuple[str, Sequence[Path]]:

@@ -100,9 +100,11 @@ class Scenes:
         return Truth((tuple(masks.encode(scene.objects[index].mask) for index in query.answer),))
 
     def sample_of(self, entry: Mapping[str, Any]) -> str | None:
-        """The sample that a record of a predictions file is about; None where there is none such."""
+        """The sample that a record of predictions is about. Raises KeyError where there is none such."""
         named = str(entry.get("sample", entry.get("image_id")))
-        return named if self._number(named) is not None else None
+        if self._number(named) is None:
+            raise KeyError(f"no sample {named[:80]!r}")
+        return named
 
     def _number(self, identity: str) -> int | None:
         digits = identity.removeprefix(f"{self._seed}-")

@@ -40,18 +40,21 @@ def detections(
     shapes = [instance.mask for instance in ranked]
     overlaps = masks.iou_matrix(shapes, truth)
     covered = masks.intersections(shapes, [ignore])[:, 0] if ignore and shapes else np.zeros(len(shapes))
+    # pycocotools goes on while the next is as good, so ties go to the last.
+    near = [
+        sorted(
+            ((overlap, column) for column, overlap in enumerate(row) if overlap >= LEVELS[0]), reverse=True
+        )
+        for row in overlaps.tolist()
+    ]
     hits, ignored = [0] * len(ranked), [0] * len(ranked)
     for bit, level in enumerate(LEVELS):
-        free = set(range(len(truth)))
-        for row in range(len(ranked)):
-            # pycocotools goes on while the next is as good, so ties go to the last.
-            near = [
-                (overlaps[row, column], column)
-                for column in np.flatnonzero(overlaps[row] >= level).tolist()
-                if column in free
-            ]
-            if near:
-                free.remove(max(near)[1])
+        taken: set[int] = set()
+        for row, candidates in enumerate(near):
+            free = (column for overlap, column in candidates if overlap >= level and column not in taken)
+            best = next(free, None)
+            if best is not None:
+                taken.add(best)
                 hits[row] |= 1 << bit
             elif not exhaustive or covered[row] >= level:
                 ignored[row] |= 1 << bit
