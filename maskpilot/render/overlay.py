@@ -176,10 +176,8 @@ def _draw_ruler(
         brush.line([start, end], fill=WHITE, width=1)
     placed: list[Rect] = []
     for text, rect in numbers(marks, length, style.ruler):
-        below = np.unique(masks.owner[rect.y0 : rect.y1, rect.x0 : rect.x1])
-        if all(
-            masks.areas[mask_id] >= SMALL * rect.width * rect.height for mask_id in below.tolist() if mask_id
-        ):
+        below = set(masks.owner[rect.y0 : rect.y1, rect.x0 : rect.x1].ravel().tolist()) - {0}
+        if all(masks.areas[mask_id] >= SMALL * rect.width * rect.height for mask_id in below):
             strokes.draw_number(brush, text, rect, style.ruler)
             placed.append(rect)
     return tuple(placed)

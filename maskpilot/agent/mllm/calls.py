@@ -90,7 +90,7 @@ def _in_blocks(text: str, tags: list[int], offered: Collection[str]) -> Iterator
 
 def _parameters(block: str) -> dict[str, Any]:
     found = list(PARAMETER.finditer(block))[:MAX_CALLS]
-    ends = [*(match.start() for match in found[1:]), len(block)]
+    ends = [*(match.start() for match in found), len(block)][1:]
     return {
         match[1]: _value(block[match.end() : end].partition("</parameter>")[0].partition("</function>")[0])
         for match, end in zip(found, ends, strict=True)

@@ -61,7 +61,7 @@ class MllmSettings:
     verify: bool = True
     rulers: bool = True
     reply_tokens: int = 4096
-    keep_pictures: int = 2
+    keep_pictures: int = 1
     spare_pictures: int = 1
     price_in: float | None = None
     price_out: float | None = None

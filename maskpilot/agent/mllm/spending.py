@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 from maskpilot.agent.mllm.exchange import CallStyle, Message, Request
 from maskpilot.agent.mllm.prices import MILLION, Prices
@@ -27,7 +26,8 @@ def estimated_tokens(request: Request) -> int:
     """Prompt tokens of a request: characters / 3.5, and pictures by their size."""
     characters = sum(_characters(message) for message in request.messages)
     if request.style is CallStyle.native:
-        characters += sum(len(json.dumps(asdict(tool))) for tool in request.tools)
+        told = [(tool.name, tool.description, tool.parameters) for tool in request.tools]
+        characters += len(json.dumps(told))
     if request.schema is not None:
         characters += len(json.dumps(request.schema))
     pixels = sum(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maskpilot.agent.mllm.calls import find_calls, first_object, read_object
@@ -30,6 +30,9 @@ FORMS: Mapping[CallStyle, str] = {
 }
 
 
+RATING = {"type": "number", "description": "0 to 100, of the masks shown now"}
+
+
 @dataclass(frozen=True)
 class Read:
     """What a reply asks for.
@@ -48,8 +51,16 @@ class Read:
 
 
 def offer(names: Sequence[str], convention: Convention) -> tuple[ToolSpec, ...]:
-    """The tools of a session as a model that counts in `convention` is told of them."""
-    return tuple(box_spec(tool_spec(name), convention) for name in names)
+    """The tools of a session as a model that counts in `convention` is told of them.
+
+    All of them carry a rating; the system message explains it once, and they need not.
+    """
+    return tuple(_briefly_rated(box_spec(tool_spec(name), convention)) for name in names)
+
+
+def _briefly_rated(spec: ToolSpec) -> ToolSpec:
+    properties = {**spec.parameters["properties"], "rating": RATING}
+    return replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
 def system_text(style: CallStyle, tools: Sequence[ToolSpec], convention: Convention, *, rulers: bool) -> str:

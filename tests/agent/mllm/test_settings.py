@@ -1,0 +1,131 @@
+"""Settings: where they come from, what is refused, and that a key is never among them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskpilot.agent.mllm.connect import connect
+from maskpilot.agent.mllm.coordinates import Convention
+from maskpilot.agent.mllm.exchange import CallStyle
+from maskpilot.agent.mllm.memory import Memory, memory_file
+from maskpilot.agent.mllm.policy import MllmPolicy
+from maskpilot.agent.mllm.settings import MllmSettings, default_config, from_env_and_file
+from maskpilot.errors import InvalidInput
+
+KEY = "sk-canary-0123456789"
+
+
+def config(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    path = config(
+        tmp_path, '[mllm]\nmodel = "file"\nbase_url = "http://file/v1"\nverify = false\nprice_in = 2\n'
+    )
+    env = {"MASKPILOT_MODEL": "environment", "OPENAI_BASE_URL": "http://environment/v1"}
+    settings = from_env_and_file({"model": "option", "base_url": None}, env, path)
+    assert settings == MllmSettings("option", base_url="http://environment/v1", verify=False, price_in=2)
+    assert from_env_and_file({}, {}, path) == MllmSettings(
+        "file", base_url="http://file/v1", verify=False, price_in=2
+    )
+
+
+def test_without_a_model_there_are_no_settings(tmp_path: Path) -> None:
+    assert from_env_and_file({}, {"HOME": str(tmp_path), "OPENAI_API_KEY": KEY}) is None
+
+
+def test_the_file_is_looked_for_where_configuration_lies(tmp_path: Path) -> None:
+    assert default_config({"HOME": "/home/x"}) == Path("/home/x/.config/maskpilot/config.toml")
+    place = tmp_path / "maskpilot"
+    place.mkdir()
+    config(place, '[mllm]\nmodel = "found"\n')
+    found = from_env_and_file({}, {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert found is not None
+    assert found.model == "found"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'[mllm]\napi_key = "{KEY}"\n', "keys do not belong into this file"),
+        (f'[mllm]\nopenai_api_key = "{KEY}"\n', "keys do not belong into this file"),
+        (f"[mllm]\napi_key = {KEY}\n", "not a readable TOML file"),
+        ('[mllm]\nmodle = "x"\n', "there is no setting 'modle'"),
+        ("[mllm]\nmodel = 3\n", "model: expected str, got int"),
+        ('[mllm]\nverify = "yes"\n', "verify: expected bool, got str"),
+        ("[mllm]\nreply_tokens = true\n", "reply_tokens: expected int, got bool"),
+        ("mllm = 3\n", "must be a section"),
+        ('[mllm]\nmodel = "x"\ncoords = "512"\n', "coords or prices"),
+        ('[mllm]\nmodel = "x"\nprice_in = -1\n', "coords or prices"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_without_repeating_a_key(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(InvalidInput, match=said) as caught:
+        from_env_and_file({}, {}, config(tmp_path, text))
+    assert KEY not in str(caught.value)
+    assert caught.value.__cause__ is None or KEY not in str(caught.value.__cause__)
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no such configuration file"):
+        from_env_and_file({"model": "x"}, {}, tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "  "},
+        {"base_url": "localhost:8000"},
+        {"base_url": f"http://user:{KEY}@host/v1"},
+        {"api": "completions"},
+        {"call_style": "xml"},
+        {"reply_tokens": 1},
+        {"keep_pictures": 0},
+        {"max_side": 5},
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        MllmSettings(**{"model": "x", **wrong})
+    assert KEY not in str(caught.value)
+
+
+def test_the_key_is_taken_from_the_variable_that_is_named_and_from_no_other() -> None:
+    settings = MllmSettings("x", base_url="http://localhost:1/v1", api_key_env="MY_KEY")
+    with pytest.raises(InvalidInput, match="MY_KEY"):
+        connect(settings, {"OPENAI_API_KEY": KEY})
+    with connect(settings, {"MY_KEY": f"{KEY}\n"}) as wire:
+        described = MllmPolicy(wire, settings, memory=Memory()).description
+    assert KEY not in repr((settings, wire, described))
+    assert described["wire"]["base_url"] == "http://localhost:1/v1"
+
+
+def test_what_was_learned_outlives_the_process(tmp_path: Path) -> None:
+    path = memory_file({"XDG_CONFIG_HOME": str(tmp_path)})
+    memory = Memory(path)
+    memory.remember_style("a at b", CallStyle.schema, "it worked")
+    memory.remember_convention("a at b", Convention("1000", "yxyx"))
+    again = Memory(path)
+    assert again.style("a at b") is CallStyle.schema
+    assert again.convention("a at b") == Convention("1000", "yxyx")
+    assert again.style("other") is None
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": 3}', '{"k": {"call_style": "xml", "coords": []}}'])
+def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "models.json"
+    path.write_text(text)
+    assert (Memory(path).style("k"), Memory(path).convention("k")) == (None, None)
+
+
+def test_a_memory_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    memory = Memory(tmp_path / "file" / "models.json")
+    memory.remember_style("k", CallStyle.text, "it worked")
+    assert memory.style("k") is CallStyle.text
