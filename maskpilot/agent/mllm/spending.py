@@ -25,7 +25,7 @@ SCALES = (0.5, 3.0)
 def estimated_tokens(request: Request) -> int:
     """Prompt tokens of a request: characters / 3.5, and pictures by their size."""
     characters = sum(_characters(message) for message in request.messages)
-    if request.style is CallStyle.native:
+    if request.style is CallStyle.native and request.tools:
         told = [(tool.name, tool.description, tool.parameters) for tool in request.tools]
         characters += len(json.dumps(told))
     if request.schema is not None:
