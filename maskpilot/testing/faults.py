@@ -36,6 +36,7 @@ __all__ = [
     "Fault",
     "FaultMix",
     "busy",
+    "dripping",
     "error",
     "server_error",
     "slow",
@@ -68,6 +69,11 @@ QUOTA = error(429, "You exceeded your current quota", "insufficient_quota")
 def slow(seconds: float) -> Fault:
     """A good reply, late; at most a second, so that no test hangs."""
     return Fault("slow", http=lambda answer: replace(answer, delay=min(seconds, 1.0)))
+
+
+def dripping(seconds: float) -> Fault:
+    """A good reply whose body trickles in: no single wait is long, their sum is; at most a second."""
+    return Fault("dripping", http=lambda answer: replace(answer, drip=min(seconds, 1.0)))
 
 
 CUT_BEFORE = Fault("cut before the answer", http=lambda answer: replace(answer, cut_at=0))
@@ -159,6 +165,7 @@ PASSING: tuple[Fault, ...] = (
 
 ANSWERING: tuple[Fault, ...] = (
     slow(0.02),
+    dripping(0.02),
     ARGUMENTS_AS_OBJECT,
     LEAKED_CALLS,
     LEAKED_TO_REASONING,

@@ -40,6 +40,7 @@ class Answer:
 
     Attributes:
         delay: seconds before it.
+        drip: seconds over which the body comes, in eight pieces.
         cut_at: bytes of the body after which the connection is cut; 0 cuts before the status line.
     """
 
@@ -47,6 +48,7 @@ class Answer:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
     delay: float = 0.0
+    drip: float = 0.0
     cut_at: int | None = None
 
 

@@ -19,6 +19,7 @@ __all__ = ["FaultyServer", "Seen", "Turn"]
 
 Turn: TypeAlias = Says | Fault | Spoilt | Answer
 
+DROPS = 8
 GOOD = Fault("none")
 USED_UP = error(500, "the script is used up", "script_used_up")
 NOT_FOUND = error(404, "no such path", "not_found")
@@ -204,10 +205,18 @@ class _Handler(BaseHTTPRequestHandler):
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(answer.body[: answer.cut_at])
+                self._write_body(answer)
         if answer.cut_at is not None:
             self.close_connection = True
             _cut(self.connection)
+
+    def _write_body(self, answer: Answer) -> None:
+        body = answer.body[: answer.cut_at]
+        pieces = DROPS if answer.drip else 1
+        size = max(1, -(-len(body) // pieces))
+        for start in range(0, len(body), size):
+            time.sleep(answer.drip / pieces)
+            self.wfile.write(body[start : start + size])
 
 
 def _cut(connection: socket.socket) -> None:

@@ -3,6 +3,7 @@
 import email.utils
 import time
 
+import openai
 import pytest
 
 from maskpilot.agent.mllm.failures import EndpointError, Failure, Feature, OutOfTime, Unsupported
@@ -16,6 +17,7 @@ from maskpilot.testing.faults import (
     HTML,
     QUOTA,
     busy,
+    dripping,
     error,
     server_error,
     slow,
@@ -153,6 +155,13 @@ def test_an_answer_that_never_comes() -> None:
         sent([slow(0.2), slow(0.2)], patience=patience)
 
 
+def test_an_answer_that_trickles_in() -> None:
+    with wired([dripping(0.6), CALL], patience=Patience(timeout=0.25)) as (wire, _, clock):
+        assert wire.send(request()).calls
+    assert len(clock.slept) == 1
+    assert sent([Spoilt(CALL, dripping(0.05))]).calls
+
+
 def test_nobody_listens() -> None:
     with wired([]) as (_, server, _):
         url = server.url
@@ -224,6 +233,24 @@ def test_ctrl_c_is_not_held_up() -> None:
 
     with wired([busy()], sleep=interrupted) as (wire, _, _), pytest.raises(KeyboardInterrupt):
         wire.send(request())
+
+
+def test_a_mistake_of_our_own_is_no_failure_of_the_endpoint() -> None:
+    with wired([], extra={"seed": object()}) as (wire, _, clock), pytest.raises(TypeError):
+        wire.send(request())
+    assert clock.slept == []
+
+
+def test_what_the_client_itself_objects_to_is_final() -> None:
+    def objecting(**_: object) -> None:
+        raise openai.OpenAIError(f"I do not like {CANARY}")
+
+    with (
+        wired([]) as (wire, _, _),
+        pytest.raises(Failure, match=r"^OpenAIError: I do not like \[key\]$") as caught,
+    ):
+        wire._client._attempt(objecting, 1.0)
+    assert caught.value.trouble == "final"
 
 
 def test_a_late_good_reply_is_taken() -> None:

@@ -200,6 +200,23 @@ def test_models() -> None:
         assert server.seen[0].api == "models"
 
 
+@pytest.mark.parametrize(
+    ("body", "names"), [({"data": [{"id": "a"}, 7, {}]}, ("a",)), ([{"id": "a"}], ("a",))]
+)
+def test_models_of_any_shape(body: Any, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Answer(200, json.dumps(body).encode())
+    monkeypatch.setattr(FaultyServer, "answer", lambda self, seen: answer)
+    with FaultyServer([]) as server, OpenAIWire("a", base_url=server.url) as wire:
+        assert wire.models() == names
+
+
+def test_models_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FaultyServer, "answer", lambda self, seen: Answer(200, b'{"data": 7}'))
+    wrong = pytest.raises(PolicyError, match="expected a list of models, got int")
+    with FaultyServer([]) as server, OpenAIWire("a", base_url=server.url) as wire, wrong:
+        wire.models()
+
+
 def test_models_that_cannot_be_listed() -> None:
     with FaultyServer([]) as server:
         url = server.url
