@@ -10,6 +10,9 @@ included; a test holds them side by side. What to know of that code before trust
   nothing, or are dropped), a pair without predictions as "nothing found", and a box as a mask where the
   mask is missing. `maskpilot.evals.predictions` refuses these, but for the pair without predictions, of
   which `maskpilot score` tells how many there are.
+- It counts a predicted mask without a pixel as an instance; here it is none.
+- It writes into the predictions while it reads them, and fails where there are several annotators and the
+  predictions have no "bbox" (which it does not use otherwise).
 - Where no pair is negative, or none positive, IL_MCC is 0 and with it cgF1, whatever was predicted. Here
   both are undefined (None) then, since the data cannot tell.
 """
