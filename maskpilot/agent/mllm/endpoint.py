@@ -15,6 +15,8 @@ __all__ = ["Endpoint", "shown_url"]
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_HOSTS = ("api.openai.com", ".openai.azure.com")
 
+SHORTEST_SECRET = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -68,7 +70,8 @@ class Endpoint:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return (self.key,) if self.key else ()
+        """What must not be repeated. A key of a few letters is a local server's "EMPTY" or "ollama"."""
+        return (self.key,) if len(self.key) >= SHORTEST_SECRET else ()
 
 
 def shown_url(url: str) -> str:

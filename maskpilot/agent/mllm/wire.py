@@ -172,16 +172,19 @@ class OpenAIWire:
                 self._long_limit_name = not long_name
             raise
         try:
-            return self._form.read(data, len(request.messages))
+            return _judged(self._form.read(data, len(request.messages)), self._limit(request))
         except Broken as error:
             said = plain(str(error), self._endpoint.secrets)
             raise Failure(Trouble.broken, said, status=200, usage=self._form.usage(data)) from None
+
+    def _limit(self, request: Request) -> int | None:
+        return self._max_tokens if request.max_tokens is None else request.max_tokens
 
     def _settings(self, request: Request, long_name: bool) -> dict[str, Any]:
         """Model, limit and the like, as the API calls them."""
         is_chat = self.api == "chat"
         settings: dict[str, Any] = {"model": self.model}
-        limit = self._max_tokens if request.max_tokens is None else request.max_tokens
+        limit = self._limit(request)
         if limit is not None:
             chat_name = "max_completion_tokens" if long_name else "max_tokens"
             settings[chat_name if is_chat else "max_output_tokens"] = limit
@@ -207,6 +210,14 @@ class OpenAIWire:
 
     def _error(self, failure: Failure, **circumstances: Any) -> EndpointError:
         return endpoint_error(failure, model=self.model, base_url=self.base_url, **circumstances)
+
+
+def _judged(reply: Reply, limit: int | None) -> Reply:
+    """Words that fill all the room there was were cut off, even where the server calls them complete."""
+    full = limit is not None and reply.usage.completion_tokens >= limit
+    if full and not reply.calls and reply.end is ReplyEnd.complete:
+        return replace(reply, end=ReplyEnd.truncated)
+    return reply
 
 
 def _used(request: Request) -> frozenset[Feature]:

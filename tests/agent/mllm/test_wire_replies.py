@@ -216,6 +216,18 @@ def test_calls_count_for_more_than_the_finish_reason() -> None:
     assert finished("tool_calls", content="Done.").end == "complete"
 
 
+@pytest.mark.parametrize("api", APIS)
+def test_a_full_room_is_a_cut_off_reply(api: str) -> None:
+    """llama.cpp calls them complete on the Responses API."""
+    filled = Says("and then the", tokens=(10, 0, 128, 0))
+    assert sent([filled], api, request(max_tokens=128)).end == "truncated"
+    assert sent([filled], api, request(max_tokens=129)).end == "complete"
+    assert sent([filled], api).end == "complete"
+    assert (
+        sent([Says("", CALL.calls, tokens=(10, 0, 128, 0))], api, request(max_tokens=128)).end == "complete"
+    )
+
+
 def test_a_single_call_of_the_old_form() -> None:
     reply = chat.read(message(function_call={"name": "reset", "arguments": "{}"}), 1)
     assert [one.name for one in reply.calls] == ["reset"]

@@ -1,20 +1,24 @@
 """What is tried again, how often, and after how long."""
 
 import email.utils
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
 
+from maskpilot.agent.mllm.exchange import Message, Role
 from maskpilot.agent.mllm.failures import EndpointError, Failure, Feature, OutOfTime, Unsupported
 from maskpilot.agent.mllm.retry import Patience
 from maskpilot.agent.mllm.wire import OpenAIWire
 from maskpilot.errors import PolicyError
-from maskpilot.testing import Says
+from maskpilot.testing import Says, Seen
 from maskpilot.testing.faults import (
     CUT_BEFORE,
     CUT_WITHIN,
     HTML,
+    PASSING,
     QUOTA,
     busy,
     dripping,
@@ -225,6 +229,24 @@ def test_a_limit_that_no_name_mends_is_refused() -> None:
     refused = error(400, "max_completion_tokens is not what I know")
     with pytest.raises(EndpointError, match="refuses the request"):
         sent([refused, refused], max_tokens=300)
+
+
+def test_threads_share_a_wire() -> None:
+    chance = random.Random(1)
+    turns = {number: Says(f"reply {number}") for number in range(24)}
+    failed: set[int] = set()
+
+    def turn(seen: Seen) -> Turn:
+        number = int(seen.body["messages"][-1]["content"])
+        if number not in failed and chance.random() < 0.5:
+            failed.add(number)
+            return chance.choice(PASSING)
+        return turns[number]
+
+    with wired(turn) as (wire, _, _), ThreadPoolExecutor(8) as pool:
+        asked = [request(Message(Role.user, str(number))) for number in turns]
+        assert [reply.text for reply in pool.map(wire.send, asked)] == [says.text for says in turns.values()]
+    assert failed
 
 
 def test_ctrl_c_is_not_held_up() -> None:

@@ -115,6 +115,11 @@ def test_a_key_that_no_header_holds_is_refused_and_not_shown(key: str) -> None:
     assert "canary" not in told(caught.value)
 
 
+def test_a_placeholder_for_a_key_is_no_secret() -> None:
+    with pytest.raises(PolicyError, match="ollama does not know that"):
+        sent([error(404, "ollama does not know that")], api_key="ollama")
+
+
 def test_a_key_from_a_file_ends_in_a_newline() -> None:
     with wired([Says("x")], api_key=f" {CANARY}\n") as (wire, server, _):
         wire.send(request())
