@@ -20,7 +20,7 @@ from maskpilot.agent import Observation, Oracle, Policy, run_session
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.policy import MllmPolicy
 from maskpilot.agent.mllm.settings import MllmSettings
-from maskpilot.agent.mllm.wire import OpenAIWire
+from maskpilot.agent.mllm.wire import API, OpenAIWire
 from maskpilot.demo import union_iou
 from maskpilot.errors import SessionFailed
 from maskpilot.scenes import Scene, SceneQuery, make_scene, queries
@@ -31,7 +31,14 @@ from maskpilot.tools import FULL
 from maskpilot.trajectory import Setup, Trajectory
 from maskpilot.types import Budget, Decision, ImageRef, Stop, Usage
 
-WORKERS = 4
+WAYS: tuple[tuple[API, str], ...] = (
+    ("chat", "auto"),
+    ("responses", "auto"),
+    ("chat", "schema"),
+    ("responses", "text"),
+)
+"""API and call style, one pair for each thread."""
+
 SIZE = (192, 144)
 FAULTS = (*PASSING, *ANSWERING, REFUSED, FILTERED)
 SATISFIED = Says('{"wrong_ids": [], "missed": [], "why": "all is right"}')
@@ -87,7 +94,7 @@ def soak(sessions: int, rate: float, *, seed: int = 0) -> Soak:
 
     Each thread has its own server, wire and chance, and so gives the same every time.
     """
-    shares = [range(worker, sessions, WORKERS) for worker in range(min(WORKERS, sessions))]
+    shares = [range(worker, sessions, len(WAYS)) for worker in range(len(WAYS))]
     with ThreadPoolExecutor(len(shares)) as pool:
         parts = list(pool.map(lambda share: _work(share, rate, seed), shares))
     return Soak(
@@ -98,11 +105,12 @@ def soak(sessions: int, rate: float, *, seed: int = 0) -> Soak:
 
 
 def _work(share: Sequence[int], rate: float, seed: int) -> Soak:
-    """One thread's sessions, one after the other; every other thread speaks the Responses API."""
+    """One thread's sessions, one after the other."""
+    api, style = WAYS[share[0]]
     desk = Desk()
     mix = FaultMix(rate, FAULTS, seed=1000 * seed + share[0])
     chance = random.Random(share[0])
-    settings = MllmSettings("soak-model", coords="1000-xyxy", max_side=SIZE[0])
+    settings = MllmSettings("soak-model", call_style=style, coords="1000-xyxy", max_side=SIZE[0])
     memory = Memory()
     with (
         FaultyServer(desk.turn, mix=mix) as server,
@@ -110,7 +118,7 @@ def _work(share: Sequence[int], rate: float, seed: int) -> Soak:
             settings.model,
             base_url=server.url,
             api_key="soak",
-            api="responses" if share[0] % 2 else "chat",
+            api=api,
             sleep=lambda _: None,
             jitter=chance.random,
         ) as wire,

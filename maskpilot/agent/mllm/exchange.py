@@ -125,6 +125,6 @@ class Wire(Protocol):
 
         Raises:
             PolicyError: the endpoint refuses for good, or does not answer in time; the message says what
-                to do and holds no key. Its cause is the client's own error, without headers.
+                to do and holds no key. `maskpilot.agent.mllm.failures` tells the kinds that can be acted on.
         """
         ...
