@@ -108,12 +108,12 @@ class _Attempt:
         """The worst answer: nothing where something was to be found, the whole image where nothing was."""
         if self._truth is None:
             return None
-        known = [mask for instances in self._truth.annotators for mask in instances]
-        if self._size is None and known:
-            self._size = (known[0].width, known[0].height)
         if self._size is None:
-            return None
+            sizes = [(mask.width, mask.height) for one in self._truth.annotators for mask in one]
+            self._size = next(iter([*sizes, (self._sample.width, self._sample.height)]))
         width, height = self._size
+        if not width:  # nobody says how large the image would have been
+            return None
         if all(self._truth.annotators):
             return self._measured(())
         whole = masks.encode(np.ones((height, width), np.bool_))

@@ -217,7 +217,12 @@ ALL = (
     ),
     LoopMetric("idle_rounds", "Idle rounds", "Rounds after that one, without the last word.", _idle_rounds),
     LoopMetric("rounds", "Rounds", "Rounds of a session.", _value("rounds")),
-    LoopMetric("tokens", "Tokens", "Tokens of a sample, in and out.", _value("tokens")),
+    LoopMetric(
+        "tokens",
+        "Tokens",
+        "Tokens of a sample, in and out; not defined where no model was asked.",
+        lambda session: float(session["tokens"]) if session["requests"] else None,
+    ),
     LoopMetric("cost", "Cost", "Cost of a sample, in the currency of the given prices.", _value("cost")),
     LoopMetric("seconds", "Seconds", "Wall time of a session.", _value("seconds")),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from maskpilot.evals.types import SampleScore
 from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.types import Usage
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Ended", "Run", "read_run"]
+
+
+class Ended(StrEnum):
+    """Why a run, or a part of it, ended."""
+
+    complete = "complete"
+    interrupted = "interrupted"
+    max_cost = "max_cost"
+    only_failures = "only_failures"
 
 
 @dataclass(frozen=True)
@@ -25,12 +35,14 @@ class Run:
         about: what run.json says: "settings", "facts" of the data set, "versions", "created".
         outcomes: by number; samples that are still to come are not among them.
         failures_as_zero: whether failed samples count as the worst answer.
+        ended: why the last part of it ended; None where it is read from disk.
     """
 
     path: Path
     about: Mapping[str, Any]
     outcomes: tuple[Outcome, ...]
     failures_as_zero: bool = False
+    ended: Ended | None = None
 
     @property
     def settings(self) -> Mapping[str, Any]:

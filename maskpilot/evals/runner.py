@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,7 +23,7 @@ from maskpilot.evals.opened import OpenImages
 from maskpilot.evals.plan import Plan, differences, select, settings
 from maskpilot.evals.progress import Standing, Watch
 from maskpilot.evals.results import RESULTS, Outcome, ResultsFile, locked
-from maskpilot.evals.run import Run, read_run
+from maskpilot.evals.run import Ended, Run, read_run
 from maskpilot.evals.types import Sample
 from maskpilot.runfolder import RUN, RunFolder, versions
 from maskpilot.types import Usage
@@ -80,8 +81,8 @@ def run_eval(
                 for number, sample in enumerate(samples, start=1)
                 if number not in earlier or (retry_failed and earlier[number].failed)
             ]
-            _Crew(plan, folder, earlier, results, len(samples), tell).work(tasks)
-    return read_run(path, failures_as_zero=failures_as_zero)
+            ended = _Crew(plan, folder, earlier, results, len(samples), tell).work(tasks)
+    return replace(read_run(path, failures_as_zero=failures_as_zero), ended=ended)
 
 
 def _folder(plan: Plan, samples: Sequence[Sample], path: Path, *, resume: bool, overwrite: bool) -> RunFolder:
@@ -136,7 +137,7 @@ class _Crew:
         self._began = time.monotonic()
         self._fresh = 0
 
-    def work(self, tasks: Sequence[Task]) -> None:
+    def work(self, tasks: Sequence[Task]) -> Ended:
         """Answer the tasks, in order, until they are done or the run is stopped.
 
         Raises:
@@ -153,13 +154,18 @@ class _Crew:
             problem = self._collect(done, crew)
         if problem is not None:
             raise problem
-        if len(self._outcomes) < self._total and self._control.cost_reached:
+        if len(self._outcomes) == self._total:
+            return Ended.complete
+        if self._control.cost_reached:
             self._watch.note("stopped: --max-cost is reached; go on with --resume and a higher one")
-        elif self._control.only_fails:
+            return Ended.max_cost
+        if self._control.only_fails:
             self._watch.note(
                 f"stopped: {MAX_FAILURES_IN_A_ROW} samples in a row failed; when the cause is mended, go on "
                 "with --resume --retry-failed"
             )
+            return Ended.only_failures
+        return Ended.interrupted
 
     def _collect(self, done: SimpleQueue[Outcome | BaseException | None], crew: int) -> BaseException | None:
         """Write down what the crew does until all of it is gone; the first fatal error, if there was one."""

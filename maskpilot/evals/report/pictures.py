@@ -25,7 +25,7 @@ IGNORED = (150, 150, 150)
 STRENGTH = 0.6
 MAX_SIDE = 400
 DIMMED = 0.75
-"""How much of the image's own brightness is left: the three colours stand out on white as well."""
+"""How much of the image's brightness is left under an answer, and no colour: the three are the only ones."""
 
 
 def against_truth(
@@ -62,13 +62,17 @@ def against_truth(
 
 
 def true_picture(image: Image.Image, truth: Truth) -> Image.Image:
-    """The truth of the first annotator, each instance with its outline; ignored pixels grey."""
+    """The image in its own colours, with the outlines of the first annotator's truth; ignored pixels grey."""
     size = display_size(*image.size, max_side=MAX_SIDE)
-    layers = []
+    canvas = np.array(image.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+    for pixels, colour in _ignored(truth, image, size):
+        canvas[pixels] = colour
     for mask in truth.instances:
         pixels = _pixels([mask], image, size)
-        layers += [(pixels, FOUND), (pixels & ~_eroded(pixels), (255, 255, 255))]
-    return _paint(image, size, [*layers, *_ignored(truth, image, size)])
+        inner = _eroded(pixels)
+        canvas[pixels & ~inner] = (255, 255, 255)
+        canvas[inner & ~_eroded(inner)] = FOUND
+    return Image.fromarray(canvas)
 
 
 def data_uri(picture: Image.Image) -> str:
@@ -83,8 +87,9 @@ def _paint(
     size: tuple[int, int],
     layers: Sequence[tuple[NDArray[np.bool_], tuple[int, int, int]]],
 ) -> Image.Image:
-    canvas = np.asarray(image.resize(size, Image.Resampling.BOX, reducing_gap=2.0), np.float32) * DIMMED
-    original = canvas.copy()
+    grey = image.convert("L").resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    original = np.repeat(np.asarray(grey, np.float32)[..., None] * DIMMED, 3, axis=2)
+    canvas = original.copy()
     for pixels, colour in layers:
         canvas[pixels] = (1 - STRENGTH) * original[pixels] + STRENGTH * np.array(colour, np.float32)
     return Image.fromarray(canvas.astype(np.uint8))

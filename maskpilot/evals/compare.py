@@ -1,0 +1,175 @@
+"""Two runs on the same samples: paired differences, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maskpilot.errors import InvalidInput
+from maskpilot.evals.loop_metrics import LOOP_METRICS
+from maskpilot.evals.metrics import METRICS, Metric
+from maskpilot.evals.run import Run
+from maskpilot.evals.statistics import Estimate, paired_mean, paired_sums
+from maskpilot.evals.types import SampleScore
+
+__all__ = ["Comparison", "Difference", "compare", "comparison_record"]
+
+EQUAL = 1e-6
+"""IoU that does not make a win."""
+
+Pair = tuple[SampleScore, SampleScore]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One sample in both runs: IoU in [0, 1]."""
+
+    sample: str
+    query: str
+    first: float
+    second: float
+
+    @property
+    def gain(self) -> float:
+        return self.second - self.first
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The second run less the first one, over the samples that both have scored.
+
+    Attributes:
+        first, second: the runs.
+        metrics: official metrics of the data set that are functions of sums (all but AP).
+        loop: the means of LOOP_METRICS that both have.
+        differences: every common sample, the greatest difference first.
+        only_first, only_second: samples that the other run does not have, not even as a failure.
+        failed_first, failed_second: samples that failed; they are in none of the numbers.
+    """
+
+    first: Run
+    second: Run
+    metrics: Mapping[str, Estimate]
+    loop: Mapping[str, Estimate]
+    differences: Sequence[Difference]
+    only_first: int
+    only_second: int
+    failed_first: int
+    failed_second: int
+
+    @property
+    def wins(self) -> int:
+        """Samples on which the second run is better."""
+        return sum(one.gain > EQUAL for one in self.differences)
+
+    @property
+    def losses(self) -> int:
+        return sum(one.gain < -EQUAL for one in self.differences)
+
+    @property
+    def ties(self) -> int:
+        return len(self.differences) - self.wins - self.losses
+
+
+def compare(first: Run, second: Run) -> Comparison:
+    """Compare two runs.
+
+    Raises:
+        InvalidInput: they are on different data sets, or have no scored sample in common.
+    """
+    pairs = _pairs(first, second)
+    names = first.settings["dataset"]["metrics"]
+    official = {name: _official(METRICS[name], pairs) for name in names}
+    loop = {name: _paired(metric.of, pairs) for name, metric in LOOP_METRICS.items()}
+    known = [{outcome.score.sample for outcome in run.outcomes} for run in (first, second)]
+    return Comparison(
+        first=first,
+        second=second,
+        metrics={name: found for name, found in official.items() if found is not None},
+        loop={name: found for name, found in loop.items() if found is not None},
+        differences=sorted(map(_difference, pairs), key=lambda one: (-abs(one.gain), one.sample)),
+        only_first=len(known[0] - known[1]),
+        only_second=len(known[1] - known[0]),
+        failed_first=len(first.failed),
+        failed_second=len(second.failed),
+    )
+
+
+def comparison_record(comparison: Comparison, most: int = 20) -> dict[str, Any]:
+    """What `maskpilot compare --json` prints; `most`: samples to name."""
+    runs = (comparison.first, comparison.second)
+    return {
+        "runs": [str(run.path) for run in runs],
+        "policies": [dict(run.settings["policy"]) for run in runs],
+        "sees_truth": [run.settings["sees_truth"] for run in runs],
+        "complete": [run.complete for run in runs],
+        "samples": len(comparison.differences),
+        "only_in": [comparison.only_first, comparison.only_second],
+        "failed": [comparison.failed_first, comparison.failed_second],
+        "wins": comparison.wins,
+        "losses": comparison.losses,
+        "ties": comparison.ties,
+        "metrics": {name: found.record for name, found in comparison.metrics.items()},
+        "loop": {name: found.record for name, found in comparison.loop.items()},
+        "differ_most": [
+            {
+                "sample": one.sample,
+                "query": one.query,
+                "iou": [round(one.first, 6), round(one.second, 6)],
+                "difference": round(one.gain, 6),
+            }
+            for one in comparison.differences[:most]
+        ],
+    }
+
+
+def _pairs(first: Run, second: Run) -> list[Pair]:
+    names = [run.settings["dataset"]["name"] for run in (first, second)]
+    if names[0] != names[1]:
+        raise InvalidInput(
+            f"the runs are on different data sets: {first.path} on {names[0]}, {second.path} on {names[1]}"
+        )
+    others = {score.sample: score for score in second.scores}
+    pairs = [(score, others[score.sample]) for score in first.scores if score.sample in others]
+    if not pairs:
+        raise InvalidInput(f"{first.path} and {second.path} have no scored sample in common")
+    for one, other in pairs:
+        if (one.query, one.image_id) != (other.query, other.image_id):
+            raise InvalidInput(
+                f"the runs are on different data sets: sample {one.sample!r} is {one.query[:80]!r} in "
+                f"{first.path} and {other.query[:80]!r} in {second.path}"
+            )
+    return pairs
+
+
+def _official(metric: Metric, pairs: Sequence[Pair]) -> Estimate | None:
+    if metric.terms is None or metric.finish is None:
+        return None
+    both = [
+        (before, after, one.image_id)
+        for one, other in pairs
+        if (before := metric.terms(one.values)) is not None
+        and (after := metric.terms(other.values)) is not None
+    ]
+    first, second, images = [row[0] for row in both], [row[1] for row in both], [row[2] for row in both]
+    if metric.is_mean:
+        return paired_mean([row[0] / row[1] for row in first], [row[0] / row[1] for row in second], images)
+    return paired_sums(first, second, images, metric.finish)
+
+
+def _paired(of: Callable[[Mapping[str, Any]], float | None], pairs: Sequence[Pair]) -> Estimate | None:
+    both = [
+        (before, after, one.image_id)
+        for one, other in pairs
+        if "rounds" in one.values
+        and "rounds" in other.values
+        and (before := of(one.values)) is not None
+        and (after := of(other.values)) is not None
+    ]
+    return paired_mean([row[0] for row in both], [row[1] for row in both], [row[2] for row in both])
+
+
+def _difference(pair: Pair) -> Difference:
+    one, other = pair
+    return Difference(one.sample, one.query, one.values["iou"], other.values["iou"])
