@@ -200,12 +200,11 @@ class OpenAIWire:
     def _priced(self, usage: Usage, request: Request, started: float) -> Usage:
         """With pictures, seconds and cost of the whole exchange; no cost where no tokens are reported."""
         pictures = sum(len(message.pictures) for message in request.messages)
-        known = self._prices is not None and usage.tokens > 0
         return replace(
             usage,
             images=pictures * usage.calls,
             seconds=self._clock() - started,
-            cost=self._prices.cost(usage) if self._prices is not None and known else None,
+            cost=self._prices.cost(usage) if self._prices is not None and usage.tokens else None,
         )
 
     def _error(self, failure: Failure, **circumstances: Any) -> EndpointError:
