@@ -10,6 +10,7 @@ from typing import Any
 from maskpilot.errors import DatasetError
 from maskpilot.evals.datasets.files import check_id, field, read_json
 from maskpilot.evals.datasets.shapes import to_mask
+from maskpilot.images import MAX_MEGAPIXELS
 from maskpilot.types import Mask
 
 __all__ = ["CocoFile", "is_id", "read_coco"]
@@ -43,6 +44,8 @@ class CocoFile:
         width, height = field(record, "width", int, where), field(record, "height", int, where)
         if width < 1 or height < 1:
             raise DatasetError(f"{where}: expected a width and height of at least 1, got {width}x{height}")
+        if width * height > MAX_MEGAPIXELS * 1e6:
+            raise DatasetError(f"{where}: {width}x{height} px, the limit is {MAX_MEGAPIXELS:g} megapixels")
         return width, height
 
 

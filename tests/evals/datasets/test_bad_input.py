@@ -153,6 +153,16 @@ def test_any_bytes_are_run_lengths_or_an_error(packed: bytes) -> None:
         assert masks.decode(mask).shape == (4, 5)
 
 
+@pytest.mark.parametrize(
+    ("width", "message"), [(10**9, "limit is 64 megapixels"), (0, "at least 1"), ("9", "whole number")]
+)
+def test_sizes_that_no_image_has(width: object, message: str, tmp_path: Path) -> None:
+    layouts.coco(tmp_path)
+    edited(tmp_path / "instances.json", lambda data: data["images"][0].update(width=width))
+    with pytest.raises(DatasetError, match=rf"image 1: .*{message}"):
+        truths(open_dataset("coco", tmp_path))
+
+
 def test_an_image_that_is_missing(tmp_path: Path) -> None:
     dataset = open_dataset("coco", layouts.coco(tmp_path))
     (tmp_path / "images" / "a.jpg").unlink()
