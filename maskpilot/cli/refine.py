@@ -10,6 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskpilot.cli.console import INTERRUPTED, fail, print_json, say
+from maskpilot.cli.model import (
+    ApiOption,
+    BaseUrlOption,
+    CallStyleOption,
+    ConfigOption,
+    CoordsOption,
+    KeyOption,
+    ModelOption,
+    PriceCachedOption,
+    PriceInOption,
+    PriceOutOption,
+    VerifyOption,
+    hint_at_models,
+    mllm_policy,
+    mllm_settings,
+)
 from maskpilot.cli.options import (
     CheckpointOption,
     DeviceOption,
@@ -22,6 +38,7 @@ from maskpilot.cli.options import (
 
 if TYPE_CHECKING:
     from maskpilot.agent import Policy
+    from maskpilot.agent.mllm.settings import MllmSettings
     from maskpilot.images import LoadedImage
     from maskpilot.trajectory import Step, Trajectory
 
@@ -31,6 +48,7 @@ __all__ = ["refine", "replay"]
 class PolicyName(StrEnum):
     """Who decides."""
 
+    mllm = "mllm"
     one_shot = "one_shot"
     oracle = "oracle"
 
@@ -40,7 +58,9 @@ def refine(
     query: Annotated[str, typer.Argument(help='What to segment, e.g. "the second cup from the left".')],
     out: Annotated[Path, typer.Option(help="Folder for the run; new or empty.")],
     segmenter: SegmenterOption = SegmenterName.sam3,
-    policy: Annotated[PolicyName, typer.Option(help="Who decides.")] = PolicyName.one_shot,
+    policy: Annotated[
+        PolicyName | None, typer.Option(help="Who decides; mllm where a model is configured, else one_shot.")
+    ] = None,
     truth: Annotated[
         Path | None,
         typer.Option(help="For --policy oracle: an image of the true masks, one grey value an instance."),
@@ -48,6 +68,19 @@ def refine(
     tools: Annotated[ToolSet, typer.Option(help="Tools on offer.")] = ToolSet.full,
     max_rounds: Annotated[int, typer.Option(min=1, help="Rounds at most.")] = 20,
     max_seconds: Annotated[float | None, typer.Option(help="Seconds at most.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens at most, prompts and replies.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Cost at most; needs --price-in/out.")] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: KeyOption = None,
+    api: ApiOption = None,
+    coords: CoordsOption = None,
+    call_style: CallStyleOption = None,
+    verify: VerifyOption = None,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    price_cached: PriceCachedOption = None,
+    config: ConfigOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 64.0,
@@ -65,8 +98,27 @@ def refine(
 
     query = work.check_query(query)
     loaded = load_image(image, max_megapixels=max_megapixels)
-    decides = _policy(policy, query, loaded, truth)
-    budget = _budget(Budget, max_rounds=max_rounds, max_seconds=max_seconds)
+    asked = None
+    if policy in {None, PolicyName.mllm}:
+        asked = mllm_settings(
+            config,
+            model=model,
+            base_url=base_url,
+            api_key_env=api_key_env,
+            api=api,
+            coords=coords,
+            call_style=call_style,
+            verify=verify,
+            price_in=price_in,
+            price_out=price_out,
+            price_cached=price_cached,
+        )
+    decides = _policy(policy, asked, query, loaded, truth)
+    budget = _budget(
+        Budget, max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens, max_cost=max_cost
+    )
+    if max_cost is not None and (asked is None or asked.prices is None):
+        fail("--max-cost needs prices: --price-in and --price-out, per million tokens", code=2)
     if resume:
         folder = RunFolder.open(out)
         earlier = work.resumable(folder, query, loaded)
@@ -121,14 +173,20 @@ def replay(
         fail(f"rounds {', '.join(str(index + 1) for index in differing)} give other masks than recorded")
 
 
-def _policy(name: PolicyName, query: str, image: LoadedImage, truth: Path | None) -> Policy:
+def _policy(
+    name: PolicyName | None, asked: MllmSettings | None, query: str, image: LoadedImage, truth: Path | None
+) -> Policy:
     from maskpilot.agent import OneShot, Oracle
     from maskpilot.errors import InvalidInput
     from maskpilot.images import load_truth
 
-    if name is PolicyName.one_shot:
-        if truth is not None:
-            raise InvalidInput("--truth goes with --policy oracle alone")
+    if name is not PolicyName.oracle and truth is not None:
+        raise InvalidInput("--truth goes with --policy oracle alone")
+    if name is PolicyName.mllm or (name is None and asked is not None):
+        return mllm_policy(asked)
+    if name is not PolicyName.oracle:
+        if name is None:
+            hint_at_models()
         return OneShot()
     if truth is None:
         raise InvalidInput("--policy oracle needs --truth: it is a simulated annotator that sees the answer")
