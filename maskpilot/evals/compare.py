@@ -9,6 +9,7 @@ from typing import Any
 from maskpilot.errors import InvalidInput
 from maskpilot.evals.loop_metrics import LOOP_METRICS
 from maskpilot.evals.metrics import METRICS, Metric
+from maskpilot.evals.notices import run_notices
 from maskpilot.evals.run import Run
 from maskpilot.evals.statistics import Estimate, paired_mean, paired_sums
 from maskpilot.evals.types import SampleScore
@@ -103,6 +104,7 @@ def comparison_record(comparison: Comparison, most: int = 20) -> dict[str, Any]:
         "runs": [str(run.path) for run in runs],
         "policies": [dict(run.settings["policy"]) for run in runs],
         "sees_truth": [run.settings["sees_truth"] for run in runs],
+        "notices": [run_notices(run) for run in runs],
         "complete": [run.complete for run in runs],
         "samples": len(comparison.differences),
         "only_in": [comparison.only_first, comparison.only_second],

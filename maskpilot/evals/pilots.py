@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from maskpilot.agent import OneShot, Oracle, OracleErrors, Policy, Replay
+from maskpilot.agent.mllm.exchange import Wire
+from maskpilot.agent.mllm.memory import Memory
+from maskpilot.agent.mllm.policy import MllmPolicy
+from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.errors import DatasetError, InvalidInput, TrajectoryError
 from maskpilot.evals.results import RESULTS, read_results
 from maskpilot.evals.types import Sample, Truth
+from maskpilot.prompts import load_prompt, prompt_names
 from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.trajectory import read_trajectory
 
-__all__ = ["Pilot", "one_shot", "oracle", "replay", "seed_of"]
+__all__ = ["Pilot", "mllm", "one_shot", "oracle", "replay", "seed_of"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,22 @@ def oracle(errors: OracleErrors | None = None, *, seed: int = 0) -> Pilot:
 
     settings = {"name": "oracle", "simulated": True, "seed": seed, "errors": asdict(errs)}
     return Pilot(make, settings, sees_truth=True)
+
+
+def mllm(wire: Wire, settings: MllmSettings, memory: Memory) -> Pilot:
+    """A multimodal LLM.
+
+    Args:
+        wire: to the model; all sessions share it.
+        settings: how to ask it. What they cost and where the key lies are no part of the run's settings.
+        memory: what is known of the model; shared as well.
+    """
+    plain = asdict(settings)
+    asked = {name: value for name, value in plain.items() if not name.startswith(("price_", "api_key"))}
+    prompts = {name: load_prompt(name).sha256 for name in prompt_names()}
+    return Pilot(
+        lambda *_: MllmPolicy(wire, settings, memory=memory), {"name": "mllm", **asked, "prompts": prompts}
+    )
 
 
 def replay(path: Path) -> Pilot:

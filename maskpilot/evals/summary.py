@@ -8,6 +8,7 @@ from typing import Any
 
 from maskpilot.evals.loop_metrics import LOOP_METRICS, curve
 from maskpilot.evals.metrics import METRICS, Metric
+from maskpilot.evals.notices import run_notices
 from maskpilot.evals.run import Run
 from maskpilot.evals.statistics import Estimate, clustered_mean, of_sums
 from maskpilot.evals.types import SampleScore
@@ -79,6 +80,7 @@ def summary_record(run: Run, summary: Summary) -> dict[str, Any]:
         "tools": settings["tools"],
         "simulated": bool(settings["policy"].get("simulated")),
         "sees_truth": settings["sees_truth"],
+        "notices": run_notices(run),
         "complete": run.complete,
         "samples": run.total,
         "scored": len(run.answered),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from maskpilot.evals.loop_metrics import LOOP_METRICS
 from maskpilot.evals.metrics import METRICS
+from maskpilot.evals.notices import run_notices
 from maskpilot.evals.report.charts import cloud_chart, curve_chart
 from maskpilot.evals.report.document import document
 from maskpilot.evals.report.sample import LEGEND
@@ -18,7 +19,6 @@ from maskpilot.evals.statistics import Estimate
 from maskpilot.evals.summary import Summary
 from maskpilot.report.markup import Markup, tag
 from maskpilot.report.parts import facts, words
-from maskpilot.report.session import notices
 
 __all__ = ["Shown", "render_page"]
 
@@ -47,7 +47,7 @@ def render_page(
     title = f"{settings['policy'].get('name')} on {settings['dataset']['name']}"
     body = tag(
         "body",
-        tag("header", *(tag("p", notice, class_="banner") for notice in _notices(run))),
+        tag("header", *(tag("p", notice, class_="banner") for notice in run_notices(run))),
         tag("h1", title),
         facts(_facts(run)),
         _headline(run, summary),
@@ -59,22 +59,6 @@ def render_page(
         _provenance(run),
     )
     return document(title, body, script=SCRIPT)
-
-
-def _notices(run: Run) -> list[str]:
-    settings = run.settings
-    found = list(notices(settings["policy"], settings["segmenter"]))
-    if settings["sees_truth"]:
-        found.append("The policy sees the ground truth: these numbers are no result of a model.")
-    if str(run.about.get("facts", {}).get("simulated", "")):
-        found.append("Simulated data: its images are not photographs.")
-    if not run.complete:
-        found.append(f"Unfinished: {len(run.outcomes)} of {run.total} samples so far.")
-    if run.failed and run.failures_as_zero:
-        found.append(f"{len(run.failed)} failed samples count as the worst answer.")
-    elif run.failed:
-        found.append(f"{len(run.failed)} samples failed; they are in none of the means.")
-    return found
 
 
 def _facts(run: Run) -> dict[str, str | None]:

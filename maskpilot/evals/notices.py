@@ -1,0 +1,28 @@
+"""What a reader must know before believing a run's numbers; every output says it."""
+
+from __future__ import annotations
+
+from maskpilot.evals.run import Run
+from maskpilot.report.session import notices
+
+__all__ = ["run_notices"]
+
+
+def run_notices(run: Run) -> list[str]:
+    """What was simulated, who saw the truth, what is missing; one sentence each."""
+    settings = run.settings
+    found = list(notices(settings["policy"], settings["segmenter"]))
+    if settings["sees_truth"]:
+        found.append("The policy sees the ground truth: these numbers are no result of a model.")
+    if simulated := run.about.get("facts", {}).get("simulated"):
+        found.append(f"Simulated data: {simulated}.")
+    if not run.complete:
+        found.append(f"Unfinished: {len(run.outcomes)} of {run.total} samples so far.")
+    if run.failed:
+        unknown = sum(outcome.worst is None for outcome in run.failed)
+        how = "are in none of the means"
+        if run.failures_as_zero:
+            how = "count as the worst answer"
+            how += f", but for {unknown} whose truth is not known" if unknown else ""
+        found.append(f"{len(run.failed)} of {len(run.outcomes)} samples failed; they {how}.")
+    return found
