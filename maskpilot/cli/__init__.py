@@ -17,6 +17,7 @@ from maskpilot import __version__
 from maskpilot.cli.console import INTERRUPTED, fail
 from maskpilot.cli.demo import demo
 from maskpilot.cli.refine import refine, replay
+from maskpilot.cli.score import datasets, score
 
 __all__ = ["app", "main"]
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A multimodal LLM pilots SAM 3: it looks at the masks and prompts again until they are right.",
 )
-for command in (refine, demo, replay):
+for command in (refine, demo, replay, datasets, score):
     app.command()(command)
 
 

@@ -1,0 +1,149 @@
+"""`maskpilot datasets` and `maskpilot score`: no model, no segmenter."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maskpilot.cli.console import print_json, say
+from maskpilot.cli.options import JsonOption
+
+__all__ = ["datasets", "score"]
+
+SplitOption = Annotated[str | None, typer.Option(help="As the data set calls it; its default otherwise.")]
+PathOption = Annotated[Path | None, typer.Option(help="The data set's folder; scenes needs none.")]
+
+
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="Check this one at --path; list all without it.")] = None,
+    path: PathOption = None,
+    split: SplitOption = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Read every image and mask instead of a sample of 20.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the data sets, or check that one is complete."""
+    from maskpilot.evals import commands
+
+    if name is None:
+        listed = commands.list_datasets()
+        if as_json:
+            print_json({"datasets": listed})
+        else:
+            _print_list(listed)
+        return
+    record = commands.check_dataset(name, path, split=split, everything=everything)
+    if as_json:
+        print_json(record)
+    else:
+        _print_check(record)
+    if record["faults"]:
+        raise typer.Exit(1)
+
+
+def score(
+    dataset: Annotated[str, typer.Argument(help="One of `maskpilot datasets`.")],
+    predictions: Annotated[
+        Path, typer.Option(help="COCO results or SA-Co predictions (JSON), or a folder of SAMPLE.png.")
+    ],
+    path: PathOption = None,
+    split: SplitOption = None,
+    threshold: Annotated[
+        float, typer.Option(help="Predictions that score below count for AP alone.", min=0.0, max=1.0)
+    ] = 0.5,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Also boundary IoU; slow.")] = False,
+    seed: Annotated[int, typer.Option(help="Of scenes.", min=0)] = 0,
+    count: Annotated[int | None, typer.Option(help="How many scenes.", min=1)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score predictions that any system made."""
+    from maskpilot.evals import commands
+
+    record = commands.score_predictions(
+        dataset,
+        path,
+        predictions,
+        split=split,
+        threshold=threshold,
+        boundary=boundary,
+        seed=seed,
+        count=count,
+        watch=_Progress(),
+    )
+    if as_json:
+        print_json(record)
+    else:
+        _print_scores(record)
+
+
+class _Progress:
+    """Tells on stderr how far it is, every few seconds."""
+
+    EVERY = 5.0
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + self.EVERY
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self.EVERY
+            say(f"{done}/{total} samples scored")
+
+
+def _print_list(listed: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "what", "splits", "licence", "home")
+    for about in listed:
+        table.add_row(
+            about["name"], about["summary"], ", ".join(about["splits"]), about["licence"], about["home"]
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("maskpilot datasets NAME --path DIR checks one; docs/datasets.md has their layouts.")
+
+
+def _print_check(record: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for name, value in record["dataset"].items():
+        console.print(Text(f"{name}: {value}"))
+    console.print(f"{record['samples']} samples on {record['images']} images")
+    for tag, values in record["tags"].items():
+        console.print(Text(f"{tag}: " + ", ".join(f"{value} {count}" for value, count in values.items())))
+    for fault in record["faults"]:
+        say(f"fault: {fault}")
+    console.print(f"{len(record['faults'])} faults in {record['looked_at']} samples looked at")
+
+
+def _print_scores(record: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from maskpilot.evals.metrics import METRICS
+
+    table = Table("metric", "value", "95% interval")
+    for name, found in record["metrics"].items():
+        if found is None:
+            table.add_row(METRICS[name].title, "undefined", "")
+            continue
+        interval = "" if found["low"] is None else f"{found['low']:.4f} to {found['high']:.4f}"
+        table.add_row(METRICS[name].title, f"{found['value']:.4f}", interval)
+    console = Console(highlight=False)
+    facts = record["dataset"]
+    console.print(Text(f"{facts['name']} {facts.get('split', '')}: {record['samples']} samples"))
+    if "simulated" in facts:
+        console.print(Text(f"simulated: {facts['simulated']}"))
+    console.print(table)
+    if record["without_predictions"]:
+        console.print(f"{record['without_predictions']} samples have no prediction: scored as nothing found")
+    for name, count in record["left_out"].items():
+        console.print(f"{count} {name}: left out")
