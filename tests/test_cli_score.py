@@ -44,7 +44,7 @@ def test_a_check(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (coco / "images" / "a.jpg").unlink()
     run("datasets", "coco", "--path", coco, "--json", code=1)
     printed = capsys.readouterr()
-    assert len(json.loads(printed.out)["faults"]) == 2
+    assert len(json.loads(printed.out)["faults"]) == 3
     run("datasets", "coco", "--path", coco / "nowhere", code=1)
     assert "no such folder; coco is to be had from" in capsys.readouterr().err
 
