@@ -17,6 +17,7 @@ from maskpilot import __version__
 from maskpilot.cli.compare import compare
 from maskpilot.cli.console import INTERRUPTED, fail
 from maskpilot.cli.demo import demo
+from maskpilot.cli.doctor import doctor
 from maskpilot.cli.evaluate import evaluate
 from maskpilot.cli.refine import refine, replay
 from maskpilot.cli.score import datasets, score
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A multimodal LLM pilots SAM 3: it looks at the masks and prompts again until they are right.",
 )
-for command in (refine, demo, replay, datasets, score, compare):
+for command in (refine, demo, replay, doctor, datasets, score, compare):
     app.command()(command)
 app.command("eval")(evaluate)
 
