@@ -145,7 +145,7 @@ class Frame:
 
     def text(self, box: Box) -> str:
         """The box as the model reads it."""
-        return ", ".join(f"{number:.4g}" for number in self.numbers(box))
+        return ", ".join(f"{number:.6g}" for number in self.numbers(box))
 
     def check(self, values: Mapping[str, float]) -> None:
         """Refuse what cannot be in this unit.

@@ -96,6 +96,7 @@ class MllmPolicy:
             if not observation.steps or error.status not in UNREADABLE_STATUS:
                 raise
             log.warning("%s", error)
+            talk.conversation.answer(Reply())
             return Decision(problems=(UNREADABLE,), usage=asking.usage, seen=seen)
         decision = replace(self._decision(talk, reply, read), seen=seen)
         decision = self._looked_at_again(talk, asking, observation, decision)

@@ -93,6 +93,8 @@ class Talk:
             PolicyError: the endpoint cannot be used.
         """
         reply, read = self._exchange(asking)
+        if read.problems and not read.calls:
+            self._change("a call could not be read")
         if read.calls or read.problems or reply.end is not ReplyEnd.complete:
             return reply, read
         if reply.text.strip():

@@ -4,7 +4,10 @@ import logging
 import math
 from dataclasses import replace
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maskpilot.agent import Replay, run_session
 from maskpilot.agent.mllm.exchange import CallStyle, Reply, ReplyEnd, Role
@@ -15,6 +18,7 @@ from maskpilot.errors import SessionFailed
 from maskpilot.prompts import load_prompt
 from maskpilot.render import display_size
 from maskpilot.testing.scripted_wire import ScriptedWire, says
+from maskpilot.tools import FULL
 from maskpilot.types import Budget, Stop, ToolCall, Usage
 from tests.agent.mllm.sessions import (
     CUP,
@@ -104,6 +108,43 @@ def test_a_model_that_says_nothing_of_use_ends_with_its_best_state(reply: Reply)
     assert boxes(trajectory) == [CUP_LEFT]
     assert len(trajectory.steps) == 4
     assert len(wire.requests) <= 7
+
+
+ARGUMENTS = st.dictionaries(
+    st.sampled_from(
+        ["x0", "y0", "x1", "y1", "ids", "text", "value", "verdict", "reason", "rating", "", "box"]
+    ),
+    st.one_of(
+        *(st.integers(-5, 1200), st.floats(), st.text(max_size=5), st.none(), st.booleans()),
+        *(st.lists(st.integers(0, 9), max_size=5), st.sampled_from(["cup", "plate", "complete", "absent"])),
+    ),
+    max_size=6,
+)
+CALLS = st.builds(ToolCall, st.sampled_from([*FULL, "fly", ""]), ARGUMENTS, st.just("id"))
+REPLIES = st.builds(
+    Reply,
+    text=st.one_of(st.text(max_size=20), CALLS.map(lambda call: f"<tool>{call.name}{call.arguments}</tool>")),
+    reasoning=st.text(max_size=5),
+    calls=st.lists(CALLS, max_size=3).map(tuple),
+    end=st.sampled_from([ReplyEnd.complete] * 6 + list(ReplyEnd)),
+)
+
+
+@hypothesis.settings(max_examples=25, deadline=None)
+@given(
+    st.lists(REPLIES, min_size=20, max_size=20),
+    st.sampled_from(["auto", *CallStyle]),
+    st.sampled_from(["gpt-5.2", "gpt-5", "gemini-3", "grok", "qwen"]),
+)
+def test_whatever_a_model_says_the_session_ends_in_a_typed_way(
+    replies: list[Reply], style: str, model: str
+) -> None:
+    wire = ScriptedWire(replies)
+    policy = MllmPolicy(wire, settings(call_style=style, model=model, verify=True), memory=Memory())
+    budget = Budget(max_rounds=8)
+    trajectory = run_session(setup(budget=budget), IMAGE, table().open(IMAGE), policy)
+    assert stop(trajectory) is not Stop.failed
+    assert trajectory.usage.calls == len(wire.requests)
 
 
 def test_a_talkative_model_is_nudged_once_and_then_it_counts_as_an_error() -> None:
@@ -197,6 +238,12 @@ def test_a_style_that_was_asked_for_is_kept() -> None:
     assert {request.style for request in wire.requests} == {CallStyle.native}
     with pytest.raises(SessionFailed, match="no tools"):
         session([Unsupported("no tools", Feature.tools)], call_style="native")
+
+
+def test_auto_goes_on_when_calls_in_the_text_cannot_be_read() -> None:
+    trajectory, wire = session([says("<tool_call>set the text prompt to cup</tool_call>"), CUP, FINISH])
+    assert [request.style.value for request in wire.requests] == ["native", "schema", "schema"]
+    assert "could not be read" in trajectory.steps[0].errors[0]
 
 
 def test_one_leak_of_a_model_that_calls_natively_changes_nothing() -> None:
