@@ -34,7 +34,7 @@ def _about(name: str, citation: str, splits: tuple[str, ...]) -> About:
     return About(
         name=name,
         summary=f"{name}: referring expressions, one object each",
-        licence=f"expressions: none is stated by REFER, whose code is Apache-2.0; {IMAGES}",
+        licence=f"expressions: none is stated for the data by REFER; {IMAGES}",
         citation=citation,
         home=REFER,
         layout=LAYOUT.format(name=name),
@@ -50,7 +50,7 @@ ABOUT: Mapping[str, About] = {
     "grefcoco": About(
         name="grefcoco",
         summary="gRefCOCO: expressions of one object, of several, or of none",
-        licence=f"expressions: CC BY-NC-SA 4.0, says their repository; {IMAGES}",
+        licence=f"expressions: none is stated in their repository; {IMAGES}",
         citation=LIU,
         home=GREFER,
         layout="grefcoco/grefs(unc).json, grefcoco/instances.json and COCO's train2014/",

@@ -17,7 +17,7 @@ __all__ = ["ABOUT", "open_saco"]
 
 METRICS = ("cgf1", "pmf1", "il_mcc")
 PAPER = "Carion et al., SAM 3: Segment Anything with Concepts, arXiv 2511.16719"
-LICENCE = "annotations: SAM License (see the home page); images: the terms of their sources"
+LICENCE = "gated; one for each subset, stated at the home page; images under the terms of their sources"
 GOLD = ("metaclip", "sa1b", "crowded", "fg_food", "fg_sports_equipment", "attributes", "wiki_common")
 SILVER = (
     "bdd100k",
