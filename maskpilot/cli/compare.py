@@ -66,6 +66,8 @@ def _differences(comparison: Comparison) -> None:
         f"In one run only: {comparison.only_first} in the first, {comparison.only_second} in the second. "
         f"Failed: {comparison.failed_first} and {comparison.failed_second}."
     )
+    for change in comparison.changed:
+        console.print(f"setting {change}", markup=False, soft_wrap=True)
     for run in (comparison.first, comparison.second):
         for line in run_notices(run):
             console.print(f"{run.path}: {line}", markup=False, soft_wrap=True)

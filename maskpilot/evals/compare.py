@@ -10,6 +10,7 @@ from maskpilot.errors import InvalidInput
 from maskpilot.evals.loop_metrics import LOOP_METRICS
 from maskpilot.evals.metrics import METRICS, Metric
 from maskpilot.evals.notices import run_notices
+from maskpilot.evals.plan import differences
 from maskpilot.evals.run import Run
 from maskpilot.evals.statistics import Estimate, paired_mean, paired_sums
 from maskpilot.evals.types import SampleScore
@@ -46,7 +47,9 @@ class Comparison:
         loop: the means of LOOP_METRICS that both have.
         differences: every common sample, the greatest difference first.
         only_first, only_second: samples that the other run does not have, not even as a failure.
-        failed_first, failed_second: samples that failed; they are in none of the numbers.
+        failed_first, failed_second: samples that failed; they are in none of the numbers, unless a run
+            counts them as the worst answer.
+        changed: settings in which the runs differ, a line each.
     """
 
     first: Run
@@ -58,6 +61,7 @@ class Comparison:
     only_second: int
     failed_first: int
     failed_second: int
+    changed: Sequence[str]
 
     @property
     def wins(self) -> int:
@@ -82,7 +86,13 @@ def compare(first: Run, second: Run) -> Comparison:
     pairs = _pairs(first, second)
     names = first.settings["dataset"]["metrics"]
     official = {name: _official(METRICS[name], pairs) for name in names}
-    loop = {name: _paired(metric.of, pairs) for name, metric in LOOP_METRICS.items()}
+    changed = differences(first.settings, second.settings)
+    loop = {
+        name: _paired(metric.of, pairs)
+        for name, metric in LOOP_METRICS.items()
+        # A sample that never gets there counts the limit, so that the limits must be the same.
+        if not (name.startswith("rounds_to") and any("budget.max_rounds" in line for line in changed))
+    }
     known = [{outcome.score.sample for outcome in run.outcomes} for run in (first, second)]
     return Comparison(
         first=first,
@@ -94,6 +104,7 @@ def compare(first: Run, second: Run) -> Comparison:
         only_second=len(known[1] - known[0]),
         failed_first=len(first.failed),
         failed_second=len(second.failed),
+        changed=changed,
     )
 
 
@@ -106,6 +117,7 @@ def comparison_record(comparison: Comparison, most: int = 20) -> dict[str, Any]:
         "sees_truth": [run.settings["sees_truth"] for run in runs],
         "notices": [run_notices(run) for run in runs],
         "complete": [run.complete for run in runs],
+        "settings_changed": list(comparison.changed),
         "samples": len(comparison.differences),
         "only_in": [comparison.only_first, comparison.only_second],
         "failed": [comparison.failed_first, comparison.failed_second],

@@ -10,6 +10,7 @@ from maskpilot.evals.compare import compare, comparison_record
 from maskpilot.evals.pilots import one_shot
 from maskpilot.evals.run import read_run
 from maskpilot.segmenters.scripted import FakeSegmenter
+from maskpilot.types import Budget
 from tests.evals.tables import Tables, evaluate
 
 
@@ -35,6 +36,14 @@ def test_differences_are_paired(runs: Any) -> None:
 def test_a_ratio_is_compared_as_a_ratio(runs: Any) -> None:
     # Per image: cups 400 of 800, plate 800 of 800, mug 0 of 400, spoon 0 of 0: 1200 / 2000; then all of it.
     assert compare(*runs).metrics["ciou"].value == pytest.approx(1 - 1200 / 2000)
+
+
+def test_settings_that_differ_are_named(runs: Any, tmp_path: Path) -> None:
+    short = evaluate(tmp_path / "short", Tables(8), budget=Budget(max_rounds=7))
+    found = compare(runs[1], short)
+    assert comparison_record(found)["settings_changed"] == ["budget.max_rounds: was 20, now 7"]
+    assert "rounds_to_85" not in found.loop
+    assert "rounds_to_85" in compare(runs[1], runs[1]).loop
 
 
 def test_the_other_way_round_everything_turns_over(runs: Any) -> None:

@@ -1,0 +1,133 @@
+"""`maskpilot eval` and `maskpilot compare`, from the command line to the files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskpilot.agent.mllm.memory import Memory
+from maskpilot.agent.mllm.settings import MllmSettings
+from maskpilot.cli import main
+from maskpilot.evals.pilots import mllm
+from maskpilot.testing.scripted_wire import ScriptedWire, calls
+from tests.evals.tables import Tables, evaluate
+from tests.shapes import table
+
+
+@pytest.fixture(autouse=True)
+def _tables_and_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskpilot.segmenters.load_segmenter", lambda name, **_: table())
+    monkeypatch.setattr("maskpilot.evals.datasets.open_dataset", lambda name, path, **_: Tables(8))
+
+
+def run(*arguments: object, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    assert (caught.value.code or 0) == code
+
+
+def record(capsys: pytest.CaptureFixture[str]) -> Any:
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    return json.loads(printed)
+
+
+def test_eval_prints_one_json_object_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("eval", "tables", "--policy", "oracle", "--out", tmp_path / "run", "--json")
+    found = record(capsys)
+    assert (found["samples"], found["scored"], found["failed"], found["complete"]) == (8, 8, 0, True)
+    assert found["metrics"]["giou"]["value"] == 1.0
+    assert found["sees_truth"]
+    assert any("sees the ground truth" in notice for notice in found["notices"])
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert len(list((tmp_path / "run" / "samples").iterdir())) == 8
+
+
+def test_eval_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(
+        "eval",
+        "tables",
+        "--policy",
+        "oracle",
+        "--oracle-errors",
+        0.2,
+        "--out",
+        tmp_path / "run",
+        "--limit",
+        5,
+    )
+    printed = capsys.readouterr()
+    assert "gIoU" in printed.out
+    assert "The policy sees the ground truth" in printed.out
+    assert "5/5: 5 done, 0 failed, mean IoU" in printed.err
+
+
+def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("eval", "tables", "--policy", "one_shot", "--out", tmp_path / "a", "--no-pictures", "--json")
+    run("eval", "tables", "--policy", "oracle", "--out", tmp_path / "b", "--no-pictures", "--json")
+    capsys.readouterr()
+    run("compare", tmp_path / "a", tmp_path / "b", "--json")
+    found = record(capsys)
+    assert found["metrics"]["giou"]["value"] == pytest.approx(0.375)
+    assert (found["wins"], found["losses"], found["ties"]) == (4, 0, 4)
+    run("compare", tmp_path / "a", tmp_path / "b")
+    words = capsys.readouterr().out
+    assert "4 better, 0 worse, 4 the same" in words
+    assert "setting policy.name: was one_shot, now oracle" in words
+
+
+def test_a_run_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a"
+    run("eval", "tables", "--policy", "oracle", "--out", out, "--no-pictures", "--json")
+    capsys.readouterr()
+    run("eval", "tables", "--policy", "replay", "--replay-of", out, "--out", tmp_path / "b", "--json")
+    assert record(capsys)["metrics"]["giou"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--policy", "one_shot", "--oracle-errors", "0.5"], "--policy oracle alone"),
+        (["--policy", "replay"], "--replay-of"),
+        (["--policy", "oracle", "--max-cost", "3"], "--max-cost needs"),
+        (["--policy", "mllm"], "no model is configured"),
+        (["--policy", "oracle", "--max-tokens", "-5"], "expected a positive number"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("eval", "tables", "--out", tmp_path / "run", *arguments, code=2)
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_which_everything_fails_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Tables(8, broken=["i0", "i1"])
+    monkeypatch.setattr("maskpilot.evals.datasets.open_dataset", lambda name, path, **_: broken)
+    run("eval", "tables", "--policy", "oracle", "--out", tmp_path / "run", code=1)
+    printed = capsys.readouterr()
+    assert "no sample was answered" in printed.err
+    assert "8 of 8 samples failed; they are in none of the means" in " ".join(printed.out.split())
+    run("eval", "tables", "--policy", "oracle", "--out", tmp_path / "run", code=1)
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_model_is_asked_and_its_tokens_are_counted(tmp_path: Path) -> None:
+    wire = ScriptedWire(
+        [
+            calls(("set_text_prompt", {"text": "plate", "rating": 0})),
+            calls(("finish", {"verdict": "complete", "reason": "seen", "rating": 90})),
+        ]
+    )
+    settings = MllmSettings("scripted", verify=False, price_in=1.0, price_out=2.0)
+    answered = evaluate(tmp_path / "run", Tables(1), mllm(wire, settings, Memory()), baseline=False)
+    assert wire.is_used_up
+    assert answered.usage.tokens == 220
+    assert not answered.settings["sees_truth"]
+    assert not [name for name in answered.settings["policy"] if name.startswith(("price", "api_key"))]
