@@ -41,6 +41,7 @@ class Memory:
         self._path = path
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, str]] = _read(path) if path else {}
+        self._written = {key: dict(entry) for key, entry in self._known.items()}
 
     def style(self, key: str) -> CallStyle | None:
         with contextlib.suppress(ValueError):
@@ -52,23 +53,29 @@ class Memory:
             return Convention.parse(self._get(key, COORDS))
         return None
 
-    def remember_style(self, key: str, style: CallStyle, why: str) -> None:
+    def remember_style(self, key: str, style: CallStyle, why: str, *, sure: bool = True) -> None:
+        """Begin with this style from now on; in other processes too where that is `sure`.
+
+        What a model did once, such as to talk instead of calling a tool, is no reason to ask it in another
+        way for ever.
+        """
         if self._get(key, STYLE) != style:
-            log.info("%s: calls tools by way of %s from now on: %s", key, style.value, why)
-            self._set(key, STYLE, style.value)
+            log.info("%s: tools are called by way of %s from now on: %s", key, style.value, why)
+            self._set(key, STYLE, style.value, lasting=sure)
 
     def remember_convention(self, key: str, convention: Convention) -> None:
-        self._set(key, COORDS, convention.name)
+        self._set(key, COORDS, convention.name, lasting=True)
 
     def _get(self, key: str, name: str) -> str:
         with self._lock:
             return self._known.get(key, {}).get(name, "")
 
-    def _set(self, key: str, name: str, value: str) -> None:
+    def _set(self, key: str, name: str, value: str, *, lasting: bool) -> None:
         with self._lock:
             self._known.setdefault(key, {})[name] = value
-            if self._path:
-                _write(self._path, self._known)
+            if self._path and lasting:
+                self._written.setdefault(key, {})[name] = value
+                _write(self._path, self._written)
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:

@@ -57,6 +57,7 @@ class Talk:
         self._tools = offer(observation.tools, family.convention)
         self._may_change = settings.call_style == AUTO
         self._works = False
+        self._sure = True
         self._looks_by = CallStyle.schema
         self.style = self._first_style()
         self.conversation = Conversation(
@@ -160,21 +161,23 @@ class Talk:
             return self.conversation.shorten()
         native = error.feature is Feature.tools and self.style is CallStyle.native
         schema = error.feature is Feature.schema and self.style is CallStyle.schema
-        return (native or schema) and self._change(str(error), even_if_it_worked=True)
+        return (native or schema) and self._change(str(error), refused=True)
 
     def _note_success(self, *, leaked: bool) -> None:
-        if leaked and not self._works and self._may_change:
-            self._turn_to(CallStyle.text, "calls stood in the model's text")
+        """Calls came: remember how. One leak of a model that calls natively otherwise says nothing."""
+        if self._may_change and not (leaked and self._works):
+            if leaked:
+                self._turn_to(CallStyle.text, "calls stood in the model's text")
+            self._memory.remember_style(
+                self._settings.key, self.style, "calls came this way", sure=self._sure
+            )
         self._works = True
-        if self._may_change and not leaked:
-            self._memory.remember_style(self._settings.key, self.style, "calls came this way")
-        elif self._may_change and self.style is CallStyle.text:
-            self._memory.remember_style(self._settings.key, self.style, "calls stood in the model's text")
 
-    def _change(self, why: str, *, even_if_it_worked: bool = False) -> bool:
-        """On to the next style, unless this one is known to work or was asked for."""
-        if not self._may_change or self.style not in NEXT_STYLE or (self._works and not even_if_it_worked):
+    def _change(self, why: str, *, refused: bool = False) -> bool:
+        """On to the next style, unless this one was asked for, or works and was not `refused`."""
+        if not self._may_change or self.style not in NEXT_STYLE or (self._works and not refused):
             return False
+        self._sure = refused
         self._turn_to(NEXT_STYLE[self.style], why)
         return True
 

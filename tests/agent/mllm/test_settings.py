@@ -111,6 +111,9 @@ def test_what_was_learned_outlives_the_process(tmp_path: Path) -> None:
     memory = Memory(path)
     memory.remember_style("a at b", CallStyle.schema, "it worked")
     memory.remember_convention("a at b", Convention("1000", "yxyx"))
+    memory.remember_style("other", CallStyle.text, "the model talked once", sure=False)
+    memory.remember_style("third", CallStyle.native, "calls came this way")
+    assert memory.style("other") is CallStyle.text
     again = Memory(path)
     assert again.style("a at b") is CallStyle.schema
     assert again.convention("a at b") == Convention("1000", "yxyx")
