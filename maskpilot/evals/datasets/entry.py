@@ -94,6 +94,7 @@ class Listed:
         if not records:
             raise DatasetError(f"{where}: no samples in it for {about.name} ({dict(facts)})")
         self._about, self._records, self._left_out = about, records, left_out
+        self._sizes: dict[str, tuple[int, int]] = {}
         self.name = about.name
         self.facts: Mapping[str, str] = {**about.facts, **facts}
         self.metrics = about.metrics
@@ -106,14 +107,17 @@ class Listed:
 
     def image(self, sample: Sample) -> LoadedImage:
         record = self._record(sample)
-        return open_image(record.image, sample, record.where, self._about.home)
+        loaded = open_image(record.image, sample, record.where, self._about.home)
+        self._sizes[sample.id] = loaded.image.size
+        return loaded
 
     def truth(self, sample: Sample) -> Truth:
         record = self._record(sample)
-        size = (sample.width, sample.height)
-        if not sample.width:
-            size = open_image(record.image, sample, record.where, self._about.home).image.size
-        return record.truth(size)
+        if sample.width:
+            return record.truth((sample.width, sample.height))
+        if sample.id not in self._sizes:
+            self.image(sample)
+        return record.truth(self._sizes[sample.id])
 
     def sample_of(self, entry: Mapping[str, Any]) -> str | None:
         """The sample that a record of predictions is about, by "sample" or "image_id"; None for one left out.
