@@ -22,7 +22,7 @@ EVEN = 0.01
 """Two conventions that are alike and this close are not told apart."""
 
 MAX_TEXT = 20_000
-NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,12})?)\s*"
+NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,20})?)\s*"
 FOUR = re.compile(rf"[\[(]{NUMBER},{NUMBER},{NUMBER},{NUMBER}[\])]")
 
 
