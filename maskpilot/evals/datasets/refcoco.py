@@ -69,18 +69,18 @@ def open_refcoco(name: str, path: Path, options: Options) -> Dataset:
     """
     about = ABOUT[name]
     partition, split = _split(about, options.split)
-    folder = first_that_exists([path / name, path], f"the folder {name}", about.home)
-    refs = first_that_exists([folder / f"refs({partition}).p"], f"{name}'s expressions", about.home)
-    return _open(about, folder, read_pickle(refs), refs, partition, split)
+    places = [folder / f"refs({partition}).p" for folder in (path / name, path)]
+    refs = first_that_exists(places, f"{name}'s expressions", about.home)
+    return _open(about, read_pickle(refs), refs, partition, split)
 
 
 def open_grefcoco(path: Path, options: Options) -> Dataset:
     """Open gRefCOCO. Raises DatasetError, InvalidInput."""
     about = ABOUT["grefcoco"]
     partition, split = _split(about, options.split)
-    folder = first_that_exists([path / "grefcoco", path], "the folder grefcoco", about.home)
-    refs = first_that_exists([folder / f"grefs({partition}).json"], "gRefCOCO's expressions", about.home)
-    return _open(about, folder, read_json(refs, list), refs, partition, split)
+    places = [folder / f"grefs({partition}).json" for folder in (path / "grefcoco", path)]
+    refs = first_that_exists(places, "gRefCOCO's expressions", about.home)
+    return _open(about, read_json(refs, list), refs, partition, split)
 
 
 def _split(about: About, wanted: str | None) -> tuple[str, str]:
@@ -95,12 +95,12 @@ def _split(about: About, wanted: str | None) -> tuple[str, str]:
     return partition, split
 
 
-def _open(about: About, folder: Path, refs: Any, file: Path, partition: str, split: str) -> Dataset:
+def _open(about: About, refs: Any, file: Path, partition: str, split: str) -> Dataset:
     if not isinstance(refs, list):
         raise DatasetError(f"{file}: expected a list of expressions, got a {type(refs).__name__}")
-    instances = first_that_exists([folder / "instances.json"], f"{about.name}'s instances", about.home)
+    instances = first_that_exists([file.parent / "instances.json"], f"{about.name}'s instances", about.home)
     coco = read_coco(instances)
-    pictures = _pictures(folder)
+    pictures = _pictures(file.parent)
     records: dict[str, Record] = {}
     seen: set[Any] = set()
     for number, ref in enumerate(refs):

@@ -74,8 +74,6 @@ def open_saco(name: str, path: Path, options: Options) -> Dataset:
     folders = [
         path / place for place in (f"{subset}-images", subset, "metaclip-images", "sa1b-images", "images")
     ]
-    if subset == "sa1b":
-        folders.insert(0, path / "sa1b-images")
     pictures = next((folder for folder in folders if folder.is_dir()), path)
     records: dict[str, Record] = {}
     left_out = set()

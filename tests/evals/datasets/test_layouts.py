@@ -66,6 +66,14 @@ def test_what_every_data_set_promises(name: str, tmp_path: Path) -> None:
         assert perfect["iou"] == 1.0
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_no_image_is_opened_until_asked_for(name: str, tmp_path: Path) -> None:
+    root = MAKERS[name](tmp_path)
+    for file in [*root.rglob("*.jpg"), *root.rglob("*.png")]:
+        file.unlink()
+    assert list(open_dataset(name, root))
+
+
 def test_reasonseg(tmp_path: Path) -> None:
     dataset = open_dataset("reasonseg", layouts.reasonseg(tmp_path), split="val")
     long, short = dataset
