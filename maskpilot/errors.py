@@ -19,7 +19,8 @@
         └── SessionFailed        a fatal error inside a session; carries the trajectory up to there
 
 The split that matters is the first one: a `Recoverable` error is the model's to mend, everything else is
-the person's. Nothing here is raised for what a model *said*; see `maskpilot.agent.loop`.
+the person's. Nothing here is raised for what a model *said*; see `maskpilot.agent.loop`. The kinds of
+`PolicyError` that an endpoint causes are in `maskpilot.agent.mllm.failures`.
 """
 
 from __future__ import annotations
