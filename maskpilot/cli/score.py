@@ -96,15 +96,15 @@ class _Progress:
 
 def _print_list(listed: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table("name", "what", "splits", "licence", "home")
-    for about in listed:
-        table.add_row(
-            about["name"], about["summary"], ", ".join(about["splits"]), about["licence"], about["home"]
-        )
     console = Console(highlight=False)
-    console.print(table)
+    for about in listed:
+        console.print(Text(about["name"], style="bold"))
+        facts = {**about, "splits": ", ".join(about["splits"]), "metrics": ", ".join(about["metrics"])}
+        for name in ("summary", "splits", "metrics", "licence", "home"):
+            if facts[name]:
+                console.print(Text(f"  {name:8} {facts[name]}"), soft_wrap=True)
     console.print("maskpilot datasets NAME --path DIR checks one; docs/datasets.md has their layouts.")
 
 
