@@ -75,9 +75,10 @@ class _Attempt:
 
     def run(self) -> Outcome | None:
         job, sample = self._job, self._sample
-        self._truth = truth = job.plan.dataset.truth(sample)
         with job.images.of(sample) as (loaded, session):
             self._size = loaded.image.size
+            # After the image: some data sets know its size only then.
+            self._truth = truth = job.plan.dataset.truth(sample)
             trajectory = _session(job, self._number, sample, truth, loaded, session)
             if trajectory.ending is None or trajectory.ending.stop is Stop.interrupted:
                 return None
@@ -107,7 +108,10 @@ class _Attempt:
     def _worst(self) -> dict[str, Any] | None:
         """The worst answer: nothing where something was to be found, the whole image where nothing was."""
         if self._truth is None:
-            return None
+            try:
+                self._truth = self._job.plan.dataset.truth(self._sample)
+            except MaskpilotError:
+                return None
         if self._size is None:
             sizes = [(mask.width, mask.height) for one in self._truth.annotators for mask in one]
             self._size = next(iter([*sizes, (self._sample.width, self._sample.height)]))

@@ -10,7 +10,7 @@ from typing import Any
 
 from maskpilot.errors import InvalidInput
 from maskpilot.evals.results import RESULTS, Outcome, read_results
-from maskpilot.evals.types import SampleScore
+from maskpilot.evals.types import Sample, SampleScore
 from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.types import Usage
 
@@ -36,6 +36,7 @@ class Run:
         outcomes: by number; samples that are still to come are not among them.
         failures_as_zero: whether failed samples count as the worst answer.
         ended: why the last part of it ended; None where it is read from disk.
+        samples: what was asked; none where it is read from disk.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Run:
     outcomes: tuple[Outcome, ...]
     failures_as_zero: bool = False
     ended: Ended | None = None
+    samples: tuple[Sample, ...] = ()
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -18,17 +18,19 @@ ERRORS = OracleErrors.at_rate(0.3)
 
 # Says so on stdout before every decision, so that whoever kills it can choose between any two rounds.
 VICTIM = """
-import sys
+import os, signal, sys
 from pathlib import Path
 from maskpilot.agent import OracleErrors
 from maskpilot.evals.pilots import Pilot, oracle
 from tests.evals.tables import Tables, evaluate
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit that it is ignored
+
 class Loud:
     def __init__(self, policy):
         self.policy, self.description = policy, policy.description
     def decide(self, observation):
-        print("round", flush=True)
+        os.write(1, b"round\\n")
         return self.policy.decide(observation)
 
 quiet = oracle(OracleErrors.at_rate(0.3))

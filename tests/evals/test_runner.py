@@ -2,8 +2,9 @@
 
 import json
 import os
+import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
 from maskpilot.evals.plan import Plan, differences, select
 from maskpilot.evals.progress import Lines, Standing
 from maskpilot.evals.results import RESULTS, locked, read_results
-from maskpilot.evals.run import Run, read_run
+from maskpilot.evals.run import Ended, Run, read_run
 from maskpilot.evals.summary import summarise, summary_record
 from maskpilot.evals.types import Sample, Truth
 from maskpilot.segmenters.scripted import FakeSegmenter, FakeSession
@@ -23,6 +24,14 @@ from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Budget, Decision, Stop, Usage
 from tests.evals.tables import Tables, Told, evaluate
 from tests.shapes import table
+
+
+@pytest.fixture
+def _ctrl_c_counts() -> Iterator[None]:
+    """As in a terminal, also where the tests run in the background and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def ious(run: Run) -> dict[str, float]:
@@ -133,23 +142,29 @@ def test_failures_count_as_the_worst_answer_only_when_asked(tmp_path: Path) -> N
     assert summary_record(*_summarised(counted))["failures_counted_as_zero"]
 
 
+@pytest.mark.usefixtures("_ctrl_c_counts")
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     def stop(standing: Standing) -> None:
         if standing.done == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     part = evaluate(tmp_path / "run", Tables(12), workers=2, watch=(told := Told(stop)))
     assert 3 <= len(part.outcomes) < 12
     assert not part.complete
     assert any("Ctrl-C again" in note for note in told.notes)
+    assert part.ended is Ended.interrupted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     whole = evaluate(tmp_path / "run", Tables(12), workers=2, resume=True, watch=(told := Told()))
     assert told.standings[0].done == len(part.outcomes)
     assert without_times(whole) == without_times(evaluate(tmp_path / "other", Tables(12)))
 
 
+@pytest.mark.usefixtures("_ctrl_c_counts")
 def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
     def stop(standing: Standing) -> None:
-        raise KeyboardInterrupt
+        if standing.done:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(tmp_path / "run", Tables(12), workers=3, watch=Told(stop))

@@ -39,8 +39,9 @@ def write_report(run: Run, summary: Summary, dataset: Dataset | None = None) -> 
     shown: list[Shown] = []
     if dataset is not None:
         settings = run.settings
-        samples = {sample.id: sample for sample in select(dataset, settings["limit"], settings["seed"])}
-        shown = list(_shown(folder, dataset, samples, interesting(run.answered)))
+        samples = run.samples or select(dataset, settings["limit"], settings["seed"])
+        by_id = {sample.id: sample for sample in samples}
+        shown = list(_shown(folder, dataset, by_id, interesting(run.answered)))
     return folder.write("report.html", render_page(run, summary, shown, _pages(run.path)))
 
 
