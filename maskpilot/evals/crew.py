@@ -38,7 +38,7 @@ class Crew:
     Args:
         plan: what to do.
         folder: for session logs and pages.
-        earlier: outcomes that the run folder holds already.
+        earlier: outcomes that the run folder holds already, without those that are tried again.
         results: where outcomes go.
         total: samples of the run.
         watch: is told of every outcome.
@@ -48,15 +48,18 @@ class Crew:
         self,
         plan: Plan,
         folder: RunFolder,
-        earlier: dict[int, Outcome],
+        earlier: Sequence[Outcome],
         results: ResultsFile,
         total: int,
         watch: Watch,
     ) -> None:
         self._plan, self._results, self._watch = plan, results, watch
-        self._outcomes = dict(earlier)
-        self._total, self._known = total, len(earlier)
-        spent = sum((outcome.usage for outcome in earlier.values()), Usage())
+        self._total = total
+        self._done = self._failed = self._fresh = 0
+        self._iou_sum = 0.0
+        for outcome in earlier:
+            self._count(outcome)
+        spent = sum((outcome.usage for outcome in earlier), Usage())
         self._control = Control(spent, plan.max_cost)
         self._images = OpenImages(plan.dataset, plan.segmenter, plan.workers)
         facts: dict[str, Any] = {
@@ -66,7 +69,6 @@ class Crew:
         }
         self._job = Job(plan, folder, self._images, self._control, facts)
         self._began = time.monotonic()
-        self._fresh = 0
 
     def work(self, tasks: Sequence[Task]) -> Ended:
         """Answer the tasks, in order, until they are done or the run is stopped.
@@ -89,7 +91,7 @@ class Crew:
         return self._ended()
 
     def _ended(self) -> Ended:
-        if len(self._outcomes) == self._total:
+        if self._done + self._failed == self._total:
             return Ended.complete
         if self._control.cost_reached:
             self._watch.note("stopped: --max-cost is reached; go on with --resume and a higher one")
@@ -141,21 +143,27 @@ class Crew:
 
     def _take(self, outcome: Outcome) -> None:
         self._results.append(outcome)
-        self._outcomes[outcome.number] = outcome
+        self._count(outcome)
         self._fresh += 1
         if outcome.failed:
             self._watch.note(f"failed: {outcome.score.sample}: {outcome.score.error}")
         self._tell()
 
+    def _count(self, outcome: Outcome) -> None:
+        if outcome.failed:
+            self._failed += 1
+        else:
+            self._done += 1
+            self._iou_sum += outcome.score.values["iou"]
+
     def _tell(self) -> None:
-        answered = [outcome for outcome in self._outcomes.values() if not outcome.failed]
         usage = self._control.usage
         self._watch(
             Standing(
-                done=len(answered),
-                failed=len(self._outcomes) - len(answered),
+                done=self._done,
+                failed=self._failed,
                 total=self._total,
-                mean=sum(one.score.values["iou"] for one in answered) / len(answered) if answered else None,
+                mean=self._iou_sum / self._done if self._done else None,
                 tokens=usage.tokens,
                 cost=usage.cost,
                 seconds=time.monotonic() - self._began,
