@@ -175,8 +175,10 @@ def evaluate(
         _results(run, summary)
     if run.ended is Ended.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if run.ended is Ended.only_failures or not run.answered:
-        fail("no sample was answered" if not run.answered else "too many samples in a row failed")
+    if run.failed and not run.answered:
+        fail("no sample was answered")
+    if run.ended is Ended.only_failures:
+        fail("too many samples in a row failed")
 
 
 def _pilot(

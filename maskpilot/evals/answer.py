@@ -136,7 +136,6 @@ def _session(
     path = job.folder.session(number)
     recorded = _recorded(path, sample, loaded)
     if recorded and recorded.ending and recorded.ending.stop not in UNFINISHED:
-        job.control.add(recorded.usage)
         return recorded
     if recorded is None or not recorded.usage.calls:
         return _run(job, path, sample, truth, loaded, session, None)
@@ -160,7 +159,7 @@ def _run(
 ) -> Trajectory:
     if recorded is None:
         path.unlink(missing_ok=True)
-    policy = job.plan.pilot.policy(sample, truth)
+    policy = Supervised(job.plan.pilot.policy(sample, truth), job.control)
     decides = Replay(recorded.steps, then=policy) if recorded else policy
     setup = Setup(
         query=check_query(sample.query),
@@ -171,7 +170,7 @@ def _run(
         **job.setup,
     )
     with TrajectoryWriter(path, resume=recorded) as writer:
-        return run_session(setup, loaded.image, session, Supervised(decides, job.control), recorder=writer)
+        return run_session(setup, loaded.image, session, decides, recorder=writer)
 
 
 def _recorded(path: Path, sample: Sample, loaded: LoadedImage) -> Trajectory | None:

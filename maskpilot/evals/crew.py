@@ -19,10 +19,9 @@ from maskpilot.evals.opened import OpenImages
 from maskpilot.evals.plan import Plan
 from maskpilot.evals.progress import Standing, Watch
 from maskpilot.evals.results import Outcome, ResultsFile
-from maskpilot.evals.run import Ended
+from maskpilot.evals.run import Ended, session_usage
 from maskpilot.evals.types import Sample
 from maskpilot.runfolder import RunFolder, versions
-from maskpilot.types import Usage
 
 __all__ = ["Crew"]
 
@@ -59,7 +58,9 @@ class Crew:
         self._iou_sum = 0.0
         for outcome in earlier:
             self._count(outcome)
-        spent = sum((outcome.usage for outcome in earlier), Usage())
+        spent = sum(
+            (one.usage for one in earlier), session_usage(folder.path, {one.number for one in earlier})
+        )
         self._control = Control(spent, plan.max_cost)
         self._images = OpenImages(plan.dataset, plan.segmenter, plan.workers)
         facts: dict[str, Any] = {

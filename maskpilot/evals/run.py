@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from maskpilot.errors import InvalidInput
+from maskpilot.errors import InvalidInput, TrajectoryError
 from maskpilot.evals.results import RESULTS, Outcome, read_results
 from maskpilot.evals.types import Sample, SampleScore
 from maskpilot.runfolder import RUN, RunFolder
+from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Usage
 
-__all__ = ["Ended", "Run", "read_run"]
+__all__ = ["Ended", "Run", "read_run", "session_usage"]
 
 
 class Ended(StrEnum):
@@ -37,6 +39,7 @@ class Run:
         failures_as_zero: whether failed samples count as the worst answer.
         ended: why the last part of it ended; None where it is read from disk.
         samples: what was asked; none where it is read from disk.
+        unfinished: what sessions have cost that have no outcome yet.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class Run:
     failures_as_zero: bool = False
     ended: Ended | None = None
     samples: tuple[Sample, ...] = ()
+    unfinished: Usage = field(default_factory=Usage)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -66,8 +70,8 @@ class Run:
 
     @property
     def usage(self) -> Usage:
-        """Of all samples, failed ones too."""
-        return sum((outcome.usage for outcome in self.outcomes), Usage())
+        """Of all samples, failed and unfinished ones too."""
+        return sum((outcome.usage for outcome in self.outcomes), self.unfinished)
 
     @property
     def scores(self) -> list[SampleScore]:
@@ -92,4 +96,17 @@ def read_run(path: Path, *, failures_as_zero: bool = False) -> Run:
     about = folder.read_json(RUN)
     if about.get("command") != "eval":
         raise InvalidInput(f"{path}: holds a run of {about.get('command')!r}, expected one of eval")
-    return Run(path, about, tuple(read_results(path / RESULTS)), failures_as_zero)
+    outcomes = tuple(read_results(path / RESULTS))
+    unfinished = session_usage(path, {outcome.number for outcome in outcomes})
+    return Run(path, about, outcomes, failures_as_zero, unfinished=unfinished)
+
+
+def session_usage(path: Path, but: Container[int]) -> Usage:
+    """What the sessions in a run folder have cost, without those of some numbers."""
+    total = Usage()
+    for log in sorted((path / "sessions").glob("[0-9]*.jsonl")):
+        if int(log.stem) not in but:
+            # One that was killed inside its first line has cost nothing.
+            with contextlib.suppress(TrajectoryError):
+                total += read_trajectory(log).usage
+    return total

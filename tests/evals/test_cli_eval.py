@@ -10,6 +10,7 @@ from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.cli import main
 from maskpilot.evals.pilots import mllm
+from maskpilot.testing import FaultyServer, Says, Seen
 from maskpilot.testing.scripted_wire import ScriptedWire, calls
 from tests.evals.tables import Tables, evaluate
 from tests.shapes import table
@@ -131,3 +132,34 @@ def test_a_model_is_asked_and_its_tokens_are_counted(tmp_path: Path) -> None:
     assert answered.usage.tokens == 220
     assert not answered.settings["sees_truth"]
     assert not [name for name in answered.settings["policy"] if name.startswith(("price", "api_key"))]
+
+
+def test_a_model_behind_an_endpoint_is_evaluated_stopped_and_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way: command line, wire, server; the books say what the server was asked."""
+    monkeypatch.setenv("OPENAI_API_KEY", "not-a-secret")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def turn(seen: Seen) -> Says:
+        asked_before = any(message["role"] == "tool" for message in seen.body["messages"])
+        if asked_before:
+            return Says(calls=(("finish", {"verdict": "complete", "reason": "seen", "rating": 90}),))
+        return Says(calls=(("set_text_prompt", {"text": "plate", "rating": 0}),))
+
+    with FaultyServer(turn) as server:
+        options = ["--policy", "mllm", "--model", "test-model", "--base-url", server.url, "--api", "chat"]
+        options += ["--no-verify", "--price-in", "0", "--price-out", "1", "--no-baseline", "--no-pictures"]
+        command = ["eval", "tables", *options, "--out", tmp_path / "run", "--workers", "3", "--json"]
+        run(*command, "--max-cost", "0.0001")
+        part = record(capsys)
+        asked = len(server.seen)
+        run(*command, "--resume")
+        whole = record(capsys)
+        assert not part["complete"]
+        assert part["tokens"] == 1050 * asked  # rounds of unfinished sessions are in the books
+        assert (whole["complete"], whole["failed"]) == (True, 0)
+        assert whole["tokens"] == 1050 * len(server.seen)
+    assert whole["metrics"]["giou"]["value"] == pytest.approx(0.25)  # the plates
+    assert not whole["simulated"]
+    assert "not-a-secret" not in (tmp_path / "run" / "run.json").read_text()
