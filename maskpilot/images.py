@@ -27,7 +27,15 @@ __all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image", "load_
 MAX_MEGAPIXELS = 64.0
 """Larger pictures are refused unless the caller allows more: a small file can hide one that fills memory."""
 
-SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
+SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "TIFF": ".tif",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +137,13 @@ def from_picture(picture: Image.Image, name: str) -> LoadedImage:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
-        raise ImageError(f"{path}: is a folder, expected one image file")
-    if not path.exists():
-        raise ImageError(f"{path}: no such file")
-    if not path.is_file():
-        raise ImageError(f"{path}: not a regular file")
     try:
+        if path.is_dir():
+            raise ImageError(f"{path}: is a folder, expected one image file")
+        if not path.exists():
+            raise ImageError(f"{path}: no such file")
+        if not path.is_file():
+            raise ImageError(f"{path}: not a regular file")
         source = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error

@@ -37,7 +37,7 @@ OURS = (
     "results.jsonl",
     "samples",
 )
-"""All that a run writes; `overwrite` removes these and nothing else."""
+"""All that a run writes, its mark first; `overwrite` removes these and nothing else."""
 
 
 class RunFolder:
@@ -59,22 +59,21 @@ class RunFolder:
                 cannot be written.
         """
         folder = cls(path)
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"{path}: is a file, expected a folder for the run")
-        entries = [entry.name for entry in path.iterdir()] if path.exists() else []
-        foreign = [name for name in entries if name not in OURS and not name.startswith(".")]
-        if foreign:
-            raise RunFolderError(
-                f"{path}: holds files that are not of a run ({foreign[0]}); choose a new or empty folder"
-            )
-        holds_run = any(name in OURS for name in entries)
-        if holds_run and not overwrite:
-            raise RunFolderError(
-                f"{path}: holds a run already; choose another folder, go on with --resume, or replace it "
-                "with --overwrite"
-            )
         try:
-            if holds_run:
+            entries = folder._entries()
+            # Without a run's mark, "images" are somebody else's.
+            ours = OURS if RUN in entries else ()
+            foreign = [name for name in entries if name not in ours]
+            if foreign:
+                raise RunFolderError(
+                    f"{path}: holds files that are not of a run ({foreign[0]}); choose a new or empty folder"
+                )
+            if entries and not overwrite:
+                raise RunFolderError(
+                    f"{path}: holds a run already; choose another folder, go on with --resume, or replace it "
+                    "with --overwrite"
+                )
+            if entries:
                 folder._clear()
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
@@ -172,8 +171,17 @@ class RunFolder:
     def _image_path(self, ref: ImageRef) -> Path:
         return self.path / "images" / f"{ref.sha256}{ref.suffix}"
 
+    def _entries(self) -> list[str]:
+        """Names of what is in the folder, hidden files left out; none where it does not exist."""
+        if not self.path.exists():
+            return []
+        if not self.path.is_dir():
+            raise RunFolderError(f"{self.path}: is a file, expected a folder for the run")
+        return sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+
     def _clear(self) -> None:
-        for path in (*(self.path / name for name in OURS), *self.path.glob(".writing-*")):
+        # The mark goes last: what is left when this is cut short is still known to be a run.
+        for path in (*self.path.glob(".writing-*"), *(self.path / name for name in reversed(OURS))):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -186,8 +194,9 @@ def versions() -> dict[str, str]:
     for package in ("numpy", "pillow", "pycocotools"):
         found[package] = importlib.metadata.version(package)
     checkout = Path(__file__).parent.parent
-    if (checkout / ".git").exists():
-        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    git = shutil.which("git")
+    if git and (checkout / ".git").exists():
+        command = [git, "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
         described = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if described.returncode == 0:
             found["git"] = described.stdout.strip()

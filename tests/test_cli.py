@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from maskpilot.cli import main
+from maskpilot.cli.console import say
 from maskpilot.cli.demo import print_table
 from maskpilot.demo import Sample, demo_record
 from maskpilot.scenes import make_scene
@@ -225,6 +226,13 @@ def test_demo_says_what_is_simulated(segmenter: str, words: str, capsys: pytest.
     assert "Simulated: the annotator sees the ground truth" in said
     assert words in said
     assert "[red]star" in said
+
+
+def test_a_message_keeps_its_lines_and_nothing_that_a_terminal_would_obey(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say("no weights; to get them:\n  1. \x1b[31mask\x07\r")
+    assert capsys.readouterr().err == "no weights; to get them:\n  1. �[31mask��\n"
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,19 @@ def test_a_session_with_a_model_from_the_command_line(
     assert KEY.encode() not in everything_written(tmp_path)
 
 
+def test_a_terminal_is_not_steered_by_what_a_model_says(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = {"verdict": "complete", "reason": "\x1b[2J\x1b]0;gone\x07 seen"}
+    unknown = Says(calls=(("fly\x1b[2J", {"\x1b[2J": 1}),))
+    with FaultyServer([PHRASE, unknown, Says(calls=(("finish", hostile),))]) as server:
+        refine(photo, tmp_path / "run", "--model", "x", "--base-url", server.url, "--no-verify")
+        assert server.is_used_up
+    captured = capsys.readouterr()
+    assert "�[2J�]0;gone� seen" in captured.out
+    assert not {"\x1b", "\x07"} & set(captured.out + captured.err)
+
+
 def test_a_model_from_the_environment_and_without_a_second_look(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

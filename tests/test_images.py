@@ -94,6 +94,12 @@ def test_of_an_animation_the_first_frame_is_taken_and_said(tmp_path: Path) -> No
     assert "first of 3 frames" in loaded.notes[0]
 
 
+def test_a_phone_s_jpeg_with_a_second_picture_inside_is_kept_as_a_jpeg(tmp_path: Path) -> None:
+    path = saved(tmp_path / "phone.jpg", half_red(), format="MPO", save_all=True, append_images=[half_red()])
+    loaded = load_image(path)
+    assert (loaded.suffix, loaded.notes) == (".jpg", ("first of 2 frames",))
+
+
 def test_one_pixel_is_an_image(tmp_path: Path) -> None:
     assert load_image(saved(tmp_path / "dot.png", Image.new("RGB", (1, 1)))).image.size == (1, 1)
 
@@ -155,6 +161,11 @@ def test_a_folder_a_missing_file_and_a_pipe_are_refused(tmp_path: Path) -> None:
     for name, message in ((".", "is a folder"), ("gone.png", "no such file"), ("pipe", "not a regular file")):
         with pytest.raises(ImageError, match=message):
             load_image(tmp_path / name)
+
+
+def test_a_name_that_the_system_refuses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="File name too long"):
+        load_image(tmp_path / ("x" * 300))
 
 
 def test_a_picture_in_memory_is_kept_as_a_png() -> None:

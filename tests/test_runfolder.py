@@ -35,6 +35,19 @@ def test_a_folder_with_anything_else_in_it_is_never_touched(tmp_path: Path) -> N
     assert (tmp_path / RUN).exists()
 
 
+def test_a_folder_of_somebody_elses_images_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "holiday.jpg").write_text("precious")
+    with pytest.raises(RunFolderError, match=r"not of a run \(images\)"):
+        RunFolder.create(tmp_path, overwrite=True)
+    assert (tmp_path / "images" / "holiday.jpg").read_text() == "precious"
+
+
+def test_a_name_that_the_system_refuses_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="File name too long"):
+        RunFolder.create(tmp_path / ("x" * 300))
+
+
 def test_what_a_killed_process_left_half_written_does_not_stand_in_the_way(tmp_path: Path) -> None:
     (tmp_path / ".writing-abc").write_text("half")
     assert RunFolder.create(tmp_path).path == tmp_path
@@ -108,6 +121,11 @@ def test_an_image_reference_that_would_wander_off_is_refused(sha256: str, suffix
 
 def test_versions_are_those_of_the_programs_involved() -> None:
     assert {"maskpilot", "python", "numpy", "pillow", "pycocotools"} <= versions().keys()
+
+
+def test_versions_are_found_where_git_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "git" not in versions()
 
 
 def test_damaged_json_is_named(tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ import json
 import sys
 from typing import Any, NoReturn
 
-__all__ = ["INTERRUPTED", "fail", "print_json", "say"]
+__all__ = ["INTERRUPTED", "fail", "print_json", "printable", "say"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
 def say(message: str) -> None:
-    sys.stderr.write(_printable(message) + "\n")
+    """Print a message on stderr; its own line ends stay."""
+    sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
 
 
@@ -26,8 +27,9 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     raise SystemExit(code)
 
 
-def _printable(text: str) -> str:
-    """Text from files and models without what a terminal would obey."""
+def printable(text: str) -> str:
+    """Text from files and models without what a terminal would obey; line ends stay."""
     return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
     )

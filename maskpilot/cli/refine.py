@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskpilot.cli.console import INTERRUPTED, fail, print_json, say
+from maskpilot.cli.console import INTERRUPTED, fail, print_json, printable, say
 from maskpilot.cli.model import (
     ApiOption,
     BaseUrlOption,
@@ -229,5 +229,6 @@ def _summary(trajectory: Trajectory, out: Path) -> None:
         said = f"{ending.stop.value}, {ending.verdict.value}" + (
             f": {ending.reason}" if ending.reason else ""
         )
-        console.print(Text(f"{len(trajectory.result)} masks after {len(trajectory.steps)} rounds ({said})"))
-    console.print(Text(f"report: {out / 'report.html'}"))
+        masks, rounds = len(trajectory.result), len(trajectory.steps)
+        console.print(Text(f"{masks} masks after {rounds} rounds ({printable(said)})"))
+    console.print(Text(printable(f"report: {out / 'report.html'}")), soft_wrap=True)

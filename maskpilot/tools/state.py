@@ -6,7 +6,7 @@ state out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from maskpilot import masks
@@ -84,15 +84,19 @@ class Roster:
     ids: dict[Mask, int] = field(default_factory=dict)
     latest: dict[int, Mask] = field(default_factory=dict)
 
-    def enter(self, found: Iterable[Mask]) -> tuple[tuple[int, ...], Roster]:
+    def enter(self, found: Iterable[Mask], *, taken: Collection[int] = ()) -> tuple[tuple[int, ...], Roster]:
         """Give each mask its id: the one it had, the one of an earlier mask of the same object, or a new one.
+
+        Args:
+            found: masks that are shown now.
+            taken: ids that the ledger holds; no mask gets one of them.
 
         Returns:
             one id per mask, in order, all different; and the roster that knows them.
         """
         todo = list(found)
         given: dict[int, int] = {}
-        taken: set[int] = set()
+        taken = set(taken)
         for index, mask in enumerate(todo):
             known = self.ids.get(mask)
             if known is not None and known not in taken:
@@ -126,14 +130,16 @@ def refresh(state: SessionState, detections: Detections, roster: Roster) -> tupl
     encoded = [masks.encode(mask) for mask in detections.masks]
     boxes = [masks.tight_box(mask) for mask in encoded]
     visible = [index for index, box in enumerate(boxes) if box is not None]
-    ledger = [instance.mask for instance in (*state.locked, *state.dropped)]
-    overlaps = masks.iou_matrix([encoded[index] for index in visible], ledger)
+    ledger = (*state.locked, *state.dropped)
+    overlaps = masks.iou_matrix([encoded[index] for index in visible], [instance.mask for instance in ledger])
     fresh = [
         index
         for row, index in enumerate(visible)
         if not ledger or overlaps[row].max() < masks.SAME_OBJECT_IOU
     ]
-    numbers, roster = roster.enter(encoded[index] for index in fresh)
+    numbers, roster = roster.enter(
+        (encoded[index] for index in fresh), taken={instance.id for instance in ledger}
+    )
     found = tuple(
         Instance(number, encoded[index], box, float(detections.scores[index]), state.prompts.text)
         for number, index in zip(numbers, fresh, strict=True)

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from maskpilot.tools import Roster, SessionState, refresh
-from maskpilot.types import PromptState
+from maskpilot.tools import FULL, Roster, SessionState, apply_call, refresh
+from maskpilot.types import PromptState, ToolCall
 from tests.shapes import HEIGHT, WIDTH, block, detections, instance, rle
 
 EMPTY = SessionState(WIDTH, HEIGHT)
@@ -49,6 +50,19 @@ def test_detections_of_dropped_objects_are_not_shown() -> None:
     dropped = replace(EMPTY, dropped=(instance(7, 0, 0, 10, 10),))
     state, _ = refresh(dropped, detections(block(1, 0, 10, 10)), Roster())
     assert state.shown == ()
+
+
+@pytest.mark.parametrize("tool", ["keep_masks", "drop_masks"])
+def test_a_number_in_the_ledger_is_given_to_no_other_mask(tool: str) -> None:
+    first, between, last = block(0, 0, 20, 10), block(6, 0, 26, 10), block(12, 0, 32, 10)
+    state, roster = EMPTY, Roster()
+    for found in (first, between, last, first):  # step by step an object drifts away, and comes back
+        state, roster = refresh(state, detections(found), roster)
+        assert [shown.id for shown in state.shown] == [1]
+    state = apply_call(state, ToolCall(tool, {"ids": [1]}), FULL).state
+    for _ in range(2):
+        state, roster = refresh(state, detections(last), roster)
+        assert [found.id for found in state.found] == [2]
 
 
 def test_detections_without_a_pixel_are_left_out() -> None:
