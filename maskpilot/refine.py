@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from maskpilot.trajectory import (
     Step,
     Trajectory,
     TrajectoryWriter,
+    best_step,
     read_trajectory,
 )
 from maskpilot.types import Budget, Instance, Stop
@@ -103,7 +104,8 @@ def refine(
         segmenter: opened on the image here.
         policy: decides.
         folder: where everything goes.
-        resume: the part of the session that is in the folder already; its rounds are not decided anew.
+        resume: the part of the session that is in the folder already; its rounds are not decided anew, and
+            whatever ends the session before they are repeated, they stay and so does their result.
         watch: is told of every step, after it was recorded.
 
     Raises:
@@ -118,10 +120,12 @@ def refine(
             recorder = _Both(writer, watch) if watch else writer
             trajectory = run_session(setup, image.image, opened, decides, recorder=recorder)
     except SessionFailed as failure:
+        failure.trajectory = _no_shorter(failure.trajectory, resume)
         write_results(folder, failure.trajectory, image)
         raise
     finally:
         opened.close()
+    trajectory = _no_shorter(trajectory, resume)
     write_results(folder, trajectory, image)
     return trajectory
 
@@ -234,13 +238,19 @@ def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tup
     )
 
 
-def resumable(folder: RunFolder, query: str, image: LoadedImage) -> Trajectory | None:
+def resumable(
+    folder: RunFolder, query: str, image: LoadedImage, *, policy: Policy, tools: Sequence[str] = FULL
+) -> Trajectory | None:
     """The part of a session that a run folder holds, to go on with; None where nothing was recorded yet.
 
     Raises:
-        InvalidInput: it was about another query or image, or the policy finished it.
-        TrajectoryError: the record is damaged.
+        InvalidInput: it is no run of one session, it was about another query or image, another kind of
+            policy or other tools took part, or the policy finished it.
+        RunFolderError: the folder's own record is damaged.
+        TrajectoryError: the session's record is damaged.
     """
+    if folder.read_json(RUN).get("command") != "refine":
+        raise InvalidInput(f"{folder.path}: holds another kind of run than one of refine")
     if not folder.steps.is_file():
         return None
     if b"\n" not in folder.steps.read_bytes():  # killed while its first line was written
@@ -251,6 +261,11 @@ def resumable(folder: RunFolder, query: str, image: LoadedImage) -> Trajectory |
         raise InvalidInput(f"{folder.path}: holds a run of another query, {recorded.setup.query[:200]!r}")
     if recorded.setup.image.sha256 != image.sha256:
         raise InvalidInput(f"{folder.path}: holds a run on another image, {recorded.setup.image.name!r}")
+    if recorded.setup.policy.get("name") != policy.description["name"]:
+        name = str(recorded.setup.policy.get("name"))[:200]
+        raise InvalidInput(f"{folder.path}: holds a run with --policy {name}; go on with the same one")
+    if recorded.setup.tools != tuple(tools):
+        raise InvalidInput(f"{folder.path}: holds a run with other --tools; go on with the same ones")
     if recorded.ending and recorded.ending.stop in (Stop.finished, Stop.absent):
         raise InvalidInput(f"{folder.path}: this run is finished; nothing is left to go on with")
     return recorded
@@ -265,6 +280,17 @@ def read_session(folder: RunFolder) -> Trajectory:
     if not folder.steps.is_file():
         raise TrajectoryError(f"{folder.path}: holds no single session (steps.jsonl is missing)")
     return read_trajectory(folder.steps)
+
+
+def _no_shorter(trajectory: Trajectory, recorded: Trajectory | None) -> Trajectory:
+    """The recorded rounds with the new ending, where a session that went on ended before it repeated them."""
+    if recorded is None or trajectory.ending is None:
+        return trajectory
+    repeated = trajectory.steps[: len(recorded.steps)]
+    if [step.instances for step in repeated] == [step.instances for step in recorded.steps]:
+        return trajectory
+    ending = replace(trajectory.ending, best=best_step(recorded.steps), usage=recorded.usage)
+    return Trajectory(trajectory.setup, recorded.steps, ending)
 
 
 def _rle_record(instance: Instance) -> dict[str, Any]:

@@ -204,7 +204,8 @@ class TrajectoryWriter:
     Args:
         path: the file; it must not exist, unless `resume` is given.
         resume: the part of this session that `path` already holds. Its records are kept; the same steps,
-            passed in again, are compared instead of written.
+            passed in again, are compared instead of written. Where the session ends before all of them were
+            passed in, that is no ending of what is recorded, and none is written.
 
     Raises:
         RunFolderError: the file exists or cannot be written, a full disk included.
@@ -213,7 +214,8 @@ class TrajectoryWriter:
 
     def __init__(self, path: Path, *, resume: Trajectory | None = None) -> None:
         self._path = path
-        self._resume = resume
+        self._resumes = resume is not None
+        self._to_repeat = list(resume.steps) if resume is not None else []
         self._failed = False
         try:
             # Unbuffered: what a full disk cut off can be taken back, and closing cannot fail later.
@@ -232,21 +234,23 @@ class TrajectoryWriter:
         self._file.close()
 
     def start(self, setup: Setup) -> None:
-        if self._resume is None:
+        if not self._resumes:
             self._write({"kind": "setup", "schema": SCHEMA, **asdict(setup)})
 
     def step(self, step: Step) -> None:
-        if self._resume is not None and step.index < len(self._resume.steps):
-            if step.instances != self._resume.steps[step.index].instances:
+        if self._to_repeat:
+            if step.instances != self._to_repeat[0].instances:
                 raise TrajectoryError(
                     f"{self._path}: round {step.index + 1} gives other masks than were recorded; the "
                     "segmenter or its version changed. Start anew with --overwrite"
                 )
+            self._to_repeat.pop(0)
             return
         self._write({"kind": "step", **_step_record(step)})
 
     def end(self, ending: Ending) -> None:
-        self._write({"kind": "end", **asdict(ending)})
+        if not self._to_repeat:
+            self._write({"kind": "end", **asdict(ending)})
 
     def _write(self, record: Mapping[str, Any]) -> None:
         if self._failed:  # a record is missing: what follows it would make no sense

@@ -63,9 +63,11 @@ def run_session(
             step = run.advance(decision, turn, clock() - began)
             if recorder:
                 recorder.step(step)
+            run.recorded += 1
     except BudgetReached as reached:
         run.ending = run.closed(reached.stop)
     except KeyboardInterrupt:
+        run.steps = run.steps[: run.recorded]  # it may have come before the last one was on disk
         run.ending = run.closed(Stop.interrupted)
     except Exception as error:
         run.ending = run.closed(Stop.failed, error=_said(error))
@@ -87,6 +89,7 @@ class _Run:
     state: SessionState = field(init=False)
     roster: Roster = field(default_factory=Roster)
     steps: tuple[Step, ...] = ()
+    recorded: int = 0
     usage: Usage = field(default_factory=Usage)
     ending: Ending | None = None
     errors_in_a_row: int = 0

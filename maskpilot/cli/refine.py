@@ -121,7 +121,7 @@ def refine(
         fail("--max-cost needs prices: --price-in and --price-out, per million tokens", code=2)
     if resume:
         folder = RunFolder.open(out)
-        earlier = work.resumable(folder, query, loaded)
+        earlier = work.resumable(folder, query, loaded, policy=decides, tools=TOOL_SETS[tools.value])
     else:
         folder, earlier = RunFolder.create(out, overwrite=overwrite), None
     for note in loaded.notes:

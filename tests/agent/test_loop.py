@@ -1,12 +1,14 @@
 """The loop: what it does with what a policy says, and what it hands back whatever happens."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from maskpilot.agent import Scripted, run_session
 from maskpilot.errors import BudgetReached, OutOfMemory, PolicyError, SessionFailed
 from maskpilot.tools import CORE
+from maskpilot.trajectory import Step, TrajectoryWriter, read_trajectory
 from maskpilot.types import Budget, Decision, Detections, PromptState, Stop, ToolCall, Usage, Verdict
 from tests.agent.sessions import IMAGE, boxes, finish, run, says, setup, text, threshold
 from tests.shapes import CUP_LEFT, CUP_MIDDLE, HEIGHT, PLATE, WIDTH, table
@@ -198,6 +200,19 @@ def test_ctrl_c_ends_the_session_with_its_best_state() -> None:
     trajectory = run([text("cup"), KeyboardInterrupt()])
     assert trajectory.ending is not None
     assert trajectory.ending.stop is Stop.interrupted
+    assert boxes(trajectory) == [CUP_LEFT]
+
+
+def test_ctrl_c_before_a_round_is_on_disk_ends_the_session_with_the_rounds_that_are(tmp_path: Path) -> None:
+    class Interrupted(TrajectoryWriter):
+        def step(self, step: Step) -> None:
+            if step.index == 1:
+                raise KeyboardInterrupt
+            super().step(step)
+
+    with Interrupted(tmp_path / "steps.jsonl") as writer:
+        trajectory = run([text("cup"), text("plate")], recorder=writer)
+    assert trajectory == read_trajectory(tmp_path / "steps.jsonl")
     assert boxes(trajectory) == [CUP_LEFT]
 
 

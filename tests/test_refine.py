@@ -1,0 +1,104 @@
+"""One query on one image in a run folder: what is left there, and what going on leaves alone."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from maskpilot.agent import OneShot, Scripted
+from maskpilot.errors import InvalidInput, SessionFailed
+from maskpilot.images import from_picture
+from maskpilot.refine import prepare, refine, resumable
+from maskpilot.runfolder import RUN, RunFolder
+from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
+from maskpilot.tools import CORE
+from maskpilot.trajectory import Trajectory, read_trajectory
+from maskpilot.types import Budget, Decision, Stop
+from tests.agent.sessions import IMAGE, boxes, finish, text, threshold
+from tests.shapes import CUP_LEFT, CUP_MIDDLE, block, table
+
+TABLE = from_picture(IMAGE, "table.png")
+CUPS = [CUP_LEFT, CUP_MIDDLE]
+SCRIPT = [text("plate"), text("cup", rating=10), threshold(0.3, rating=50), threshold(0.1, rating=90)]
+ANOTHER = FakeSegmenter([FakeObject(block(0, 0, 9, 9), frozenset({"plate"}), 0.9)])
+
+
+def cups(
+    folder: RunFolder,
+    script: Sequence[Decision | BaseException],
+    *,
+    segmenter: FakeSegmenter | None = None,
+    max_rounds: int = 9,
+    resume: bool = False,
+) -> Trajectory:
+    policy, segmenter = Scripted(script), segmenter or table()
+    setup = prepare("cups", TABLE, policy=policy, segmenter=segmenter, budget=Budget(max_rounds=max_rounds))
+    earlier = resumable(folder, "cups", TABLE, policy=policy) if resume else None
+    return refine(setup, TABLE, segmenter, policy, folder, resume=earlier)
+
+
+@pytest.fixture
+def cut_short(tmp_path: Path) -> RunFolder:
+    """A run that a limit ended after four rounds; the third was rated best."""
+    folder = RunFolder.create(tmp_path / "run")
+    assert boxes(cups(folder, SCRIPT, max_rounds=4)) == CUPS
+    return folder
+
+
+def on_disk(folder: RunFolder) -> tuple[int, int, list[tuple[int, ...]]]:
+    """Rounds, annotations and the boxes of the result."""
+    recorded = read_trajectory(folder.steps)
+    annotations = json.loads((folder.path / "instances.json").read_text())["annotations"]
+    return len(recorded.steps), len(annotations), boxes(recorded)
+
+
+def test_a_run_goes_on_to_its_end(cut_short: RunFolder) -> None:
+    trajectory = cups(cut_short, [finish(rating=90)], resume=True)
+    assert trajectory.ending is not None
+    assert trajectory.ending.stop is Stop.finished
+    assert on_disk(cut_short) == (5, 2, CUPS)
+
+
+def test_going_on_with_another_segmenter_fails_and_leaves_the_result_alone(cut_short: RunFolder) -> None:
+    with pytest.raises(SessionFailed, match="other masks") as caught:
+        cups(cut_short, [], segmenter=ANOTHER, resume=True)
+    assert boxes(caught.value.trajectory) == CUPS
+    assert on_disk(cut_short) == (4, 2, CUPS)
+
+
+def test_a_limit_below_what_is_recorded_leaves_the_result_alone(cut_short: RunFolder) -> None:
+    trajectory = cups(cut_short, [], max_rounds=1, resume=True)
+    assert (len(trajectory.steps), boxes(trajectory)) == (4, CUPS)
+    assert on_disk(cut_short) == (4, 2, CUPS)
+
+
+def test_ctrl_c_before_the_recorded_rounds_are_repeated_leaves_the_result_alone(cut_short: RunFolder) -> None:
+    class Interrupted(FakeSegmenter):
+        def open(self, image):  # type: ignore[no-untyped-def]
+            opened = super().open(image)
+            opened.segment = interrupt  # type: ignore[method-assign, assignment]
+            return opened
+
+    def interrupt(prompts: object) -> None:
+        raise KeyboardInterrupt
+
+    trajectory = cups(cut_short, [], segmenter=Interrupted([]), resume=True)
+    assert trajectory.ending is not None
+    assert trajectory.ending.stop is Stop.interrupted
+    assert boxes(trajectory) == CUPS
+    assert on_disk(cut_short) == (4, 2, CUPS)
+
+
+def test_another_policy_or_other_tools_do_not_go_on_with_a_run(cut_short: RunFolder) -> None:
+    with pytest.raises(InvalidInput, match="holds a run with --policy scripted"):
+        resumable(cut_short, "cups", TABLE, policy=OneShot())
+    with pytest.raises(InvalidInput, match="holds a run with other --tools"):
+        resumable(cut_short, "cups", TABLE, policy=Scripted([]), tools=CORE)
+
+
+def test_a_run_of_another_command_is_not_gone_on_with(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path)
+    folder.write_json(RUN, {"schema": 1, "command": "demo"})
+    with pytest.raises(InvalidInput, match="holds another kind of run"):
+        resumable(folder, "cups", TABLE, policy=OneShot())
