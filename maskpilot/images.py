@@ -27,6 +27,9 @@ __all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image", "load_
 MAX_MEGAPIXELS = 64.0
 """Larger pictures are refused unless the caller allows more: a small file can hide one that fills memory."""
 
+MAX_TRUE_MASKS = 2000
+"""An image of masks with more values than this is a photo."""
+
 SUFFIXES = {
     "JPEG": ".jpg",
     "MPO": ".jpg",
@@ -110,11 +113,12 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
         size: (width, height) of the image that the masks belong to.
 
     Raises:
-        ImageError: it cannot be read, or has another size.
+        ImageError: it cannot be read, has another size, or is no image of masks.
     """
     source = _read(path)
     try:
         with Image.open(io.BytesIO(source)) as opened:
+            lossy = opened.format in {"JPEG", "MPO"}
             values = np.asarray(opened if opened.mode in ("1", "L", "P", "I;16") else opened.convert("RGB"))
     except Exception as error:  # see load_image
         raise ImageError(f"{path}: cannot be read as an image of masks ({type(error).__name__})") from error
@@ -125,7 +129,11 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
         )
     if values.ndim == 3:
         values = values.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
-    return tuple(masks.encode(values == value) for value in np.unique(values) if value)
+    different = np.unique(values)
+    if lossy or len(different) > MAX_TRUE_MASKS:
+        what = "a JPEG, which blurs values" if lossy else f"a picture of {len(different)} values"
+        raise ImageError(f"{path}: is {what}; masks need a lossless file, such as PNG, with one value each")
+    return tuple(masks.encode(values == value) for value in different if value)
 
 
 def from_picture(picture: Image.Image, name: str) -> LoadedImage:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskpilot import masks
 from maskpilot.errors import ImageError
-from maskpilot.images import from_picture, load_image
+from maskpilot.images import from_picture, load_image, load_truth
 
 
 def saved(path: Path, picture: Image.Image, **options: object) -> Path:
@@ -166,6 +167,48 @@ def test_a_folder_a_missing_file_and_a_pipe_are_refused(tmp_path: Path) -> None:
 def test_a_name_that_the_system_refuses_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="File name too long"):
         load_image(tmp_path / ("x" * 300))
+
+
+GREY = np.array([[0, 1, 1], [0, 255, 0]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "count"),
+    [
+        (Image.fromarray(GREY), 2),
+        (Image.fromarray(GREY.astype(np.uint16) * 257), 2),
+        (Image.fromarray(GREY > 0), 1),
+        (Image.fromarray(np.dstack([GREY, GREY * 0, GREY])), 2),
+        (Image.fromarray(GREY * 0), 0),
+    ],
+    ids=["grey", "16-bit", "1-bit", "colour", "black"],
+)
+def test_every_value_but_zero_is_one_true_mask(tmp_path: Path, picture: Image.Image, count: int) -> None:
+    found = load_truth(saved(tmp_path / "truth.png", picture), (3, 2))
+    pixels = [masks.decode(mask).tolist() for mask in found]
+    both = [[[False, True, True], [False, False, False]], [[False, False, False], [False, True, False]]]
+    one = [[[False, True, True], [False, True, False]]]
+    assert pixels == {0: [], 1: one, 2: both}[count]
+
+
+def test_numbers_in_a_palette_are_values_whatever_their_colours(tmp_path: Path) -> None:
+    picture = Image.fromarray(GREY.clip(0, 2), "P")
+    picture.putpalette([9, 9, 9] * 3)
+    assert len(load_truth(saved(tmp_path / "truth.png", picture), (3, 2))) == 2
+
+
+def test_what_is_no_image_of_masks_is_refused(tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    for name, size, message in (
+        ("photo.png", (64, 64), r"photo.png: is a picture of \d+ values"),
+        ("blurred.jpg", (64, 64), "a JPEG, which blurs values"),
+        ("small.png", (65, 64), "is 64x64 px, the image is 65x64"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            load_truth(saved(tmp_path / name, noise), size)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ImageError, match="cannot be read as an image of masks"):
+        load_truth(tmp_path / "text.png", (3, 2))
 
 
 def test_a_picture_in_memory_is_kept_as_a_png() -> None:
