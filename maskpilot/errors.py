@@ -3,8 +3,7 @@
     MaskpilotError
     ├── Recoverable              told to the model as the next observation's note; the session goes on
     │   ├── InvalidCall          a tool call whose arguments cannot be applied
-    │   ├── UnknownTool          a tool that does not exist, or is not offered in this session
-    │   └── MalformedReply       a reply in which no tool call could be found
+    │   └── UnknownTool          a tool that does not exist, or is not offered in this session
     ├── BudgetReached            the policy's next request would break a limit; ends the session
     └── Fatal                    ends the work at hand; the message says what was wrong and what to do
         ├── InvalidInput         a query, an option or a setting that cannot be used (exit code 2)
@@ -38,7 +37,6 @@ __all__ = [
     "ImageError",
     "InvalidCall",
     "InvalidInput",
-    "MalformedReply",
     "MaskpilotError",
     "OutOfMemory",
     "PolicyError",
@@ -66,10 +64,6 @@ class InvalidCall(Recoverable):
 
 class UnknownTool(Recoverable):
     """A tool that does not exist, or that this session does not offer."""
-
-
-class MalformedReply(Recoverable):
-    """A reply in which no tool call could be found."""
 
 
 class BudgetReached(MaskpilotError):

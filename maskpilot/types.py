@@ -205,7 +205,8 @@ class ImageRef:
     """Which image: the digest names its file in the run folder, the name is for people.
 
     Raises:
-        ValueError: the digest or the suffix could not name a file in the run folder.
+        ValueError: the digest or the suffix could not name a file in the run folder, or a side is below one
+            pixel.
     """
 
     sha256: str
@@ -220,6 +221,8 @@ class ImageRef:
             raise ValueError(f"ImageRef.sha256: expected 64 hexadecimal digits, got {self.sha256[:80]!r}")
         if not re.fullmatch(r"\.[a-z]{3,4}", self.suffix):
             raise ValueError(f"ImageRef.suffix: expected a file suffix, got {self.suffix[:80]!r}")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"ImageRef: expected sides of at least 1 px, got {self.width}x{self.height}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,11 @@ def test_an_image_reference_that_would_wander_off_is_refused(sha256: str, suffix
         ImageRef(sha256, suffix, "name", 1, 1)
 
 
+def test_an_image_reference_without_a_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1 px, got 0x4"):
+        ImageRef("0" * 64, ".png", "name", 0, 4)
+
+
 def test_versions_are_those_of_the_programs_involved() -> None:
     assert {"maskpilot", "python", "numpy", "pillow", "pycocotools"} <= versions().keys()
 

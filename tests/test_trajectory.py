@@ -185,6 +185,14 @@ def test_damage_in_the_middle_is_named_by_its_line(tmp_path: Path) -> None:
         read_trajectory(path)
 
 
+def test_an_ending_that_names_a_round_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    recorded(path)
+    path.write_bytes(path.read_bytes().replace(b'"best": 6', b'"best": 99'))
+    with pytest.raises(TrajectoryError, match="best of 7 rounds is said to be 99"):
+        read_trajectory(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrajectoryError, match=r"nowhere\.jsonl: cannot be read"):
         read_trajectory(tmp_path / "nowhere.jsonl")

@@ -22,6 +22,9 @@ MAX_PHRASE = 200
 
 LONG_PHRASE_WORDS = 8
 
+MAX_LISTED = 10
+"""Wrong numbers that are named; a model that gives thousands is not sent them all back."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -235,9 +238,8 @@ def _by_id(ids: list[int], instances: tuple[Instance, ...]) -> tuple[Instance, .
         raise InvalidCall(f"ids is empty; masks with these numbers exist: {_listed(known)}")
     unknown = [number for number in ids if number not in known]
     if unknown:
-        raise InvalidCall(
-            f"no mask has the number {_listed(unknown)}; masks with these numbers exist: {_listed(known)}"
-        )
+        named = _listed(unknown[:MAX_LISTED])
+        raise InvalidCall(f"no mask has the number {named}; masks with these numbers exist: {_listed(known)}")
     return tuple(known[number] for number in dict.fromkeys(ids))
 
 

@@ -130,6 +130,10 @@ def test_unknown_numbers_are_refused_with_the_ones_that_exist(tool: str) -> None
     assert "ids is empty" in refused(tool, ids=[])
 
 
+def test_a_flood_of_unknown_numbers_is_not_echoed() -> None:
+    assert len(refused("keep_masks", ids=list(range(3, 50_000)))) < 200
+
+
 def test_reset_clears_the_concept_and_keeps_the_locked_masks() -> None:
     state = call("drop_masks", call("keep_masks", ids=[1]).state, ids=[2]).state
     after = call("reset", state).state
