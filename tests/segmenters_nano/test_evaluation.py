@@ -1,5 +1,6 @@
 """The evaluation gives perfect answers full marks and naive ones what they deserve."""
 
+import json
 from typing import ClassVar
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from maskpilot.scenes import Scene, find, make_scene, read_phrase
-from maskpilot.segmenters.nano.evaluate import Gate, evaluate, gates
+from maskpilot.segmenters.nano.evaluate import Gate, evaluate, gates, to_json
 from maskpilot.segmenters.nano.evaluation import tasks
 from maskpilot.segmenters.nano.evaluation.measures import Counts, auroc, compare, interval, ious, total
 from maskpilot.segmenters.nano.evaluation.pairs import ATTRIBUTES, attribute_pairs, object_pairs, tell_apart
@@ -140,18 +141,16 @@ def test_boxes_of_an_ideal_segmenter() -> None:
     assert scored["text + negative"].share("the right ones stay") == 1.0
 
 
-def test_all_figures_come_with_gates() -> None:
-    figures = evaluate(_EveryScene(), count=4)
-    found = gates(figures)
-    assert {gate.name.split(":")[0] for gate in found} >= {
-        "shape",
-        "colour",
-        "texture",
-        "text",
-        "box only",
-        "2:1",
-    }
+def test_all_figures_come_with_gates_and_are_json() -> None:
+    figures = evaluate(FindsNothing(), count=4)
+    names = {gate.name for gate in gates(figures)}
+    for attribute in ATTRIBUTES:
+        assert {f"{attribute}: AUROC, image", f"{attribute}: AUROC, instance"} <= names
+    assert {"text: F1", "box only: F1", "text + negative: F1", "2:1: F1", "1:2: F1"} <= names
+    passed = {gate.name for gate in gates(figures) if gate.passed}
+    assert passed <= {"2:1: F1", "1:2: F1"}  # which hold the model against itself alone
     assert set(figures["thresholds"]) == {f"0.{tenth}" for tenth in range(1, 10)}
+    assert json.loads(to_json(figures))["exemplars"]["text + negative"]["f1_interval"] == [None, None]
 
 
 @pytest.mark.parametrize(("value", "passed"), [(0.96, True), (0.94, False), (float("nan"), False)])
@@ -159,20 +158,18 @@ def test_a_gate_is_passed_from_its_limit_on(value: float, passed: bool) -> None:
     assert Gate("colour", value, 0.95, "chance").passed == passed
 
 
-class _EveryScene:
-    """Finds nothing in any image."""
-
+class FindsNothing:
     name = "nothing"
     provenance: ClassVar[dict[str, str]] = {}
 
-    def open(self, image: Image.Image) -> "_Nothing":
-        return _Nothing(image.size)
+    def open(self, image: Image.Image) -> "NothingFound":
+        return NothingFound(image.size)
 
     def close(self) -> None:
         """Nothing to release."""
 
 
-class _Nothing:
+class NothingFound:
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
 

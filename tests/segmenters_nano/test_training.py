@@ -1,6 +1,7 @@
 """Training: batches, losses and the loop, at a size of seconds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from maskpilot.segmenters.nano.config import TINY
 from maskpilot.segmenters.nano.model import build_nano
 from maskpilot.segmenters.nano.tokenizer import BOX_ONLY_TEXT
 from maskpilot.segmenters.nano.train import run
-from maskpilot.segmenters.nano.training.batch import collate, draw_batch
+from maskpilot.segmenters.nano.training.batch import Batch, collate, draw_batch
 from maskpilot.segmenters.nano.training.dense import dense_targets, flip
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 from maskpilot.segmenters.nano.training.pool import Pool, as_sample, build_pool
@@ -22,9 +23,15 @@ from maskpilot.types import PromptState
 
 pytest.importorskip("scipy", reason="the matcher's; training is an extra")
 
-from maskpilot.segmenters.nano.training.forward import forward, prepare_for_training
+from maskpilot.segmenters.nano.training.forward import decode, fuse, prepare_for_training
 from maskpilot.segmenters.nano.training.loop import Plan, mix_at, train
-from maskpilot.segmenters.nano.training.losses import LossWeights, losses, match_accuracies, total
+from maskpilot.segmenters.nano.training.losses import (
+    LossWeights,
+    decoder_losses,
+    fusion_losses,
+    match_accuracies,
+    total,
+)
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
 
 SAMPLE = as_sample(make_scene(8, size=(300, 200)), TINY.resolution)
@@ -36,6 +43,12 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     folder = tmp_path_factory.mktemp("pool")
     build_pool(folder, first_seed=100, count=12, resolution=TINY.resolution)
     return Pool(folder)
+
+
+def all_terms(model: Any, heads: TrainingHeads, batch: Batch) -> dict[str, torch.Tensor]:
+    fused = fuse(model, heads, batch)
+    outputs = decode(model, fused, batch, shown=torch.arange(0, len(batch), 2))
+    return fusion_losses(fused, batch) | decoder_losses(outputs, batch)
 
 
 def test_a_pool_holds_what_was_drawn(pool: Pool) -> None:
@@ -97,7 +110,7 @@ def test_every_parameter_that_is_used_learns() -> None:
         TrainingPrompt(BOX_ONLY_TEXT, (0,), boxes=((0, True),)),
     ]
     batch = collate([SAMPLE], [prompts], TINY, rng)
-    terms = losses(forward(model, heads, batch, shown=torch.arange(3)), batch)
+    terms = all_terms(model, heads, batch)
     assert set(terms) == set(LossWeights().factors)
     total(terms, LossWeights()).backward()
     silent = {name for name, parameter in model.named_parameters() if parameter.grad is None}
@@ -126,7 +139,7 @@ def test_a_few_steps_lower_the_loss(pool: Pool) -> None:
     batch = draw_batch(pool, TINY, Mix(), np.random.default_rng(0), images=2, prompts=4)
     values = []
     for _ in range(12):
-        loss = total(losses(forward(model, heads, batch, shown=torch.arange(4)), batch), LossWeights())
+        loss = total(all_terms(model, heads, batch), LossWeights())
         optimiser.step(loss)
         values.append(loss.item())
     assert values[-1] < 0.8 * values[0]

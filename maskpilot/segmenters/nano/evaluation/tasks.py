@@ -13,7 +13,19 @@ from maskpilot.segmenters.base import ImageSession, Segmenter
 from maskpilot.segmenters.nano.evaluation.measures import SAME, Counts, compare, ious, total
 from maskpilot.types import Detections, Exemplar, PromptState
 
-__all__ = ["Tally", "boxes", "compositional", "held_out", "phrases", "thresholds"]
+__all__ = [
+    "BOX_IGNORED",
+    "SAME_SHAPE",
+    "Tally",
+    "boxes",
+    "compositional",
+    "held_out",
+    "phrases",
+    "thresholds",
+]
+
+SAME_SHAPE, BOX_IGNORED = "everything of the same shape", "perfect text, the box ignored"
+"""Naive answers to exemplars."""
 
 Set = frozenset[int]
 LEVELS = tuple(round(0.1 * step, 1) for step in range(1, 10))
@@ -127,7 +139,7 @@ def _box_only(session: ImageSession, scene: Scene, tally: Tally, rng: np.random.
     found = session.segment(PromptState(boxes=(Exemplar(scene.objects[index].box, positive=True),)))
     tally.model.append(compare(_overlaps(scene, found, tuple(sorted(kind)))))
     same_shape = frozenset(find(scene, Phrase(shape=scene.objects[index].shape)))
-    tally.guess("everything of the same shape", same_shape, kind)
+    tally.guess(SAME_SHAPE, same_shape, kind)
 
 
 def _positive(
@@ -165,7 +177,7 @@ def _negative(
     tally.note("the object goes", [index not in after])
     tally.note("the right ones stay", [other in after for other in before & wanted])
     tally.model.append(compare(_overlaps(scene, found, tuple(sorted(wanted)))))
-    tally.guess("perfect text, the box ignored", frozenset(query.answer), wanted)
+    tally.guess(BOX_IGNORED, frozenset(query.answer), wanted)
 
 
 def _kind_of(scene: Scene, index: int) -> Set:

@@ -13,7 +13,7 @@ from sam3.model.sam3_image import Sam3Image
 from maskpilot.segmenters.nano.training.batch import Batch
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 
-__all__ = ["LayerOutput", "Outputs", "forward", "prepare_for_training"]
+__all__ = ["Fused", "LayerOutput", "Outputs", "decode", "fuse", "prepare_for_training"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,25 +33,39 @@ class LayerOutput:
 
 
 @dataclass(frozen=True, eq=False)
+class Fused:
+    """Image features that have heard the prompt, and what the training heads read in them.
+
+    Attributes:
+        at_trunk, at_neck: (b, classes, 2g, 2g); match: (n, 1 + 4, 2g, 2g); words: (n, classes): logits.
+        backbone, encoded: sam3's own dictionaries, for the decoder.
+        prompt: (tokens, n, d); padding: (n, tokens) bool, True where padded.
+    """
+
+    at_trunk: torch.Tensor
+    at_neck: torch.Tensor
+    match: torch.Tensor
+    words: torch.Tensor
+    backbone: dict[str, Any]
+    encoded: dict[str, Any]
+    prompt: torch.Tensor
+    padding: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a batch gives.
+    """What the decoder and the segmentation head make of it.
 
     Attributes:
         layers: one per decoder layer, the last one last.
         shown: (s,) int64, the prompts whose masks were computed.
         masks: (s, q, m, m) logits; union: (s, m, m) logits of all targets together.
-        at_trunk, at_neck: (b, classes, 2g, 2g); match: (n, 1 + 4, 2g, 2g); words: (n, classes): logits of the
-            training heads.
     """
 
     layers: tuple[LayerOutput, ...]
     shown: torch.Tensor
     masks: torch.Tensor
     union: torch.Tensor
-    at_trunk: torch.Tensor
-    at_neck: torch.Tensor
-    match: torch.Tensor
-    words: torch.Tensor
 
 
 def prepare_for_training(model: Sam3Image) -> None:
@@ -66,8 +80,8 @@ def prepare_for_training(model: Sam3Image) -> None:
         parameter.requires_grad_(True)
 
 
-def forward(model: Sam3Image, heads: TrainingHeads, batch: Batch, *, shown: torch.Tensor) -> Outputs:
-    """Run a batch; masks only for the prompts in `shown`, as they cost the most."""
+def fuse(model: Sam3Image, heads: TrainingHeads, batch: Batch) -> Fused:
+    """Run image, text and geometry encoders and fuse them: the first half of a forward pass."""
     device = batch.images.device
     features: dict[str, torch.Tensor] = {}
     trunk = model.backbone.vision_backbone.trunk
@@ -92,38 +106,48 @@ def forward(model: Sam3Image, heads: TrainingHeads, batch: Batch, *, shown: torc
     )
     prompt, padding, backbone = model._encode_prompt(backbone, stage, exemplars)
     backbone, encoded, _ = model._run_encoder(backbone, stage, prompt, padding)
+    side = backbone["backbone_fpn"][-1].shape[-1]
     memory = encoded["encoder_hidden_states"]  # (g * g, n, d)
+    said = (~backbone["language_mask"]).float().T[..., None]  # (tokens, texts, 1)
+    pooled = (backbone["language_features"] * said).sum(0) / said.sum(0)
+    return Fused(
+        at_trunk=heads.trunk(features["last"]),
+        at_neck=heads.neck(backbone["backbone_fpn"][-1]),
+        match=heads.match(memory.permute(1, 2, 0).unflatten(2, (side, side))),
+        words=heads.words(pooled)[stage.text_ids],
+        backbone=backbone,
+        encoded=encoded,
+        prompt=prompt,
+        padding=padding,
+    )
+
+
+def decode(model: Sam3Image, fused: Fused, batch: Batch, *, shown: torch.Tensor) -> Outputs:
+    """Find and outline objects: the second half. Masks only for the prompts in `shown`: they cost most."""
+    memory = fused.encoded["encoder_hidden_states"]
     out, queries = model._run_decoder(
         memory=memory,
-        pos_embed=encoded["pos_embed"],
-        src_mask=encoded["padding_mask"],
+        pos_embed=fused.encoded["pos_embed"],
+        src_mask=fused.encoded["padding_mask"],
         out={},
-        prompt=prompt,
-        prompt_mask=padding,
-        encoder_out=encoded,
+        prompt=fused.prompt,
+        prompt_mask=fused.padding,
+        encoder_out=fused.encoded,
     )
     count = out["pred_logits"].shape[1]
     segmented = model.segmentation_head(
-        backbone_feats=backbone["backbone_fpn"],
+        backbone_feats=fused.backbone["backbone_fpn"],
         obj_queries=queries[:, shown, :count],
         image_ids=batch.image_ids[shown],
         encoder_hidden_states=memory[:, shown],
-        prompt=prompt[:, shown],
-        prompt_mask=padding[shown],
+        prompt=fused.prompt[:, shown],
+        prompt_mask=fused.padding[shown],
     )
-    side = backbone["backbone_fpn"][-1].shape[-1]
-    fused = memory.permute(1, 2, 0).unflatten(2, (side, side))
-    said = (~backbone["language_mask"]).float().T[..., None]  # (tokens, texts, 1)
-    pooled = (backbone["language_features"] * said).sum(0) / said.sum(0)
     return Outputs(
         layers=tuple(_layer(part) for part in (*out.get("aux_outputs", ()), out)),
         shown=shown,
         masks=segmented["pred_masks"],
         union=segmented["semantic_seg"][:, 0],
-        at_trunk=heads.trunk(features["last"]),
-        at_neck=heads.neck(backbone["backbone_fpn"][-1]),
-        match=heads.match(fused),
-        words=heads.words(pooled)[stage.text_ids],
     )
 
 

@@ -15,9 +15,15 @@ from sam3.model.sam3_image import Sam3Image
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.training.batch import Batch, draw_batch
 from maskpilot.segmenters.nano.training.checkpoint import Average, read_checkpoint, write_checkpoint
-from maskpilot.segmenters.nano.training.forward import forward, prepare_for_training
+from maskpilot.segmenters.nano.training.forward import decode, fuse, prepare_for_training
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
-from maskpilot.segmenters.nano.training.losses import LossWeights, losses, match_accuracies, total
+from maskpilot.segmenters.nano.training.losses import (
+    LossWeights,
+    decoder_losses,
+    fusion_losses,
+    match_accuracies,
+    total,
+)
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
 from maskpilot.segmenters.nano.training.pool import Pool
 from maskpilot.segmenters.nano.training.prompts import Mix
@@ -27,19 +33,21 @@ __all__ = ["CURRICULUM", "Plan", "mix_at", "train"]
 
 CURRICULUM: tuple[tuple[float, Mix], ...] = (
     # Single words first: there is no other word to answer from.
-    (0.06, Mix(words=(0.8, 0.15, 0.05))),
-    (0.18, Mix({"text": 0.8, "unknown": 0.03, "box": 0.09, "everything": 0.02, "positive": 0.06})),
+    (0.12, Mix(words=(0.8, 0.15, 0.05))),
+    (0.25, Mix({"text": 0.8, "unknown": 0.03, "box": 0.09, "everything": 0.02, "positive": 0.06})),
+    # "Things" asks for every object: nothing teaches more about where they are.
     (
         1.0,
         Mix(
             {
-                "text": 0.56,
-                "everything": 0.03,
+                "text": 0.5,
+                "everything": 0.14,
                 "unknown": 0.02,
-                "box": 0.15,
-                "positive": 0.1,
-                "negative": 0.14,
-            }
+                "box": 0.13,
+                "positive": 0.09,
+                "negative": 0.12,
+            },
+            absent=0.35,
         ),
     ),
 )
@@ -57,6 +65,8 @@ class Plan:
         minutes: of training, over all runs that resume each other.
         images, prompts: of one step; prompts are per image.
         shown: share of the prompts whose masks are computed.
+        fusion_only: share of the time before the decoder joins: it has nothing to read in the fused memory
+            until the words are bound to what they name.
         rate: peak learning rate; trunk_factor: the image encoder's share of it.
         seed: of scenes and prompts.
     """
@@ -64,7 +74,8 @@ class Plan:
     minutes: float
     images: int = 8
     prompts: int = 12
-    shown: float = 0.3
+    shown: float = 0.2
+    fusion_only: float = 0.25
     rate: float = 8e-4
     trunk_factor: float = 0.25
     seed: int = 0
@@ -115,7 +126,9 @@ def train(
     while (share := elapsed / (60 * plan.minutes)) < 1:
         optimiser.scale(_rate_at(share, step))
         batch = draw_batch(pool, config, mix_at(share), rng, images=plan.images, prompts=plan.prompts)
-        seen = _step(model, heads, optimiser, batch.to(device), plan, weights, rng, verbose=step % 20 == 0)
+        seen = _step(
+            model, heads, optimiser, batch.to(device), plan, weights, rng, share=share, verbose=step % 20 == 0
+        )
         average.update()
         threads.tick()
         step += 1
@@ -145,25 +158,24 @@ def _step(
     weights: LossWeights,
     rng: np.random.Generator,
     *,
+    share: float,
     verbose: bool,
 ) -> dict[str, float]:
     """One step; what is logged of it where `verbose`."""
     count = max(1, round(plan.shown * len(batch)))
     shown = torch.from_numpy(np.sort(rng.choice(len(batch), count, replace=False))).to(batch.images.device)
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
-        outputs = forward(model, heads, batch, shown=shown)
-    terms = losses(outputs, batch)
+        fused = fuse(model, heads, batch)
+        outputs = decode(model, fused, batch, shown=shown) if share >= plan.fusion_only else None
+    terms = fusion_losses(fused, batch)
+    seen = {}
+    if outputs is not None:
+        terms |= decoder_losses(outputs, batch)
+        present = torch.tensor([found > 0 for found in batch.counts], device=batch.images.device)
+        seen["presence_right"] = ((outputs.layers[-1].presence > 0) == present).float().mean().item()
     loss = total(terms, weights)
     norm = optimiser.step(loss)
     if not verbose:
         return {}
-    accuracies = {f"match_{name}": value for name, value in match_accuracies(outputs.match, batch).items()}
-    present = torch.tensor([found > 0 for found in batch.counts], device=batch.images.device)
-    guessed = (outputs.layers[-1].presence > 0) == present
-    return {
-        "loss": loss.item(),
-        "norm": norm,
-        **{name: term.item() for name, term in terms.items()},
-        **accuracies,
-        "presence_right": guessed.float().mean().item(),
-    }
+    seen |= {f"match_{name}": value for name, value in match_accuracies(fused.match, batch).items()}
+    return {"loss": loss.item(), "norm": norm, **{name: term.item() for name, term in terms.items()}, **seen}

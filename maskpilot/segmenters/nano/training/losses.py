@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from maskpilot.segmenters.nano.training.batch import Batch
 from maskpilot.segmenters.nano.training.dense import dense_loss
-from maskpilot.segmenters.nano.training.forward import LayerOutput, Outputs
+from maskpilot.segmenters.nano.training.forward import Fused, LayerOutput, Outputs
 from maskpilot.segmenters.nano.training.heads import CLASSES
 from maskpilot.segmenters.nano.training.matcher import Pairs, giou, match_one, match_several
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES
 
-__all__ = ["LossWeights", "losses", "match_accuracies", "total"]
+__all__ = ["LossWeights", "decoder_losses", "fusion_losses", "match_accuracies", "total"]
 
 NOTHING_THERE = 0.2
 """Weight of the background where matching is asked: most places are background."""
@@ -23,7 +23,7 @@ NOTHING_THERE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Factors of the terms that `losses` returns."""
+    """Factors of the terms of both kinds of losses."""
 
     factors: Mapping[str, float] = field(
         default_factory=lambda: {
@@ -46,8 +46,17 @@ def total(terms: Mapping[str, torch.Tensor], weights: LossWeights) -> torch.Tens
     return torch.stack([weights.factors[name] * term for name, term in terms.items()]).sum()
 
 
-def losses(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-    """All terms, each a scalar."""
+def fusion_losses(fused: Fused, batch: Batch) -> dict[str, torch.Tensor]:
+    """Terms, each a scalar, that keep every attribute alive up to the fused memory."""
+    return {
+        "match": _match_term(fused.match.float(), batch),
+        "words": _words_term(fused.words.float(), batch.named),
+        "dense": _dense_term(fused, batch),
+    }
+
+
+def decoder_losses(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+    """Terms, each a scalar, of scores, presence, boxes and masks."""
     present = torch.tensor(
         [count > 0 for count in batch.counts], dtype=torch.float32, device=batch.boxes.device
     )
@@ -57,9 +66,6 @@ def losses(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
     terms["presence"] = functional.binary_cross_entropy_with_logits(presence, present.expand_as(presence))
     terms["mask"], terms["dice"] = _mask_terms(outputs, batch, layers[-1][1])
     terms["union"] = _union_term(outputs, batch)
-    terms["match"] = _match_term(outputs.match.float(), batch)
-    terms["words"] = _words_term(outputs.words.float(), batch.named)
-    terms["dense"] = _dense_term(outputs, batch)
     return terms
 
 
@@ -76,9 +82,9 @@ def match_accuracies(match: torch.Tensor, batch: Batch) -> dict[str, float]:
     return found
 
 
-def _dense_term(outputs: Outputs, batch: Batch) -> torch.Tensor:
+def _dense_term(fused: Fused, batch: Batch) -> torch.Tensor:
     """What the image features must hold whatever is asked."""
-    parts = (outputs.at_trunk, outputs.at_neck)
+    parts = (fused.at_trunk, fused.at_neck)
     return torch.stack([dense_loss(part, batch.dense) for part in parts]).sum()
 
 

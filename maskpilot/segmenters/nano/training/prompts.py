@@ -172,7 +172,7 @@ def _swap_one(values: Values, named: Named, rng: np.random.Generator) -> Named:
 
 def _everything(values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
     """Words that name no single shape: "things", "everything red", "round shapes"."""
-    if rng.random() < 0.3:
+    if rng.random() < 0.6:
         text = "everything" if rng.random() < 0.5 else say({}, rng)
         return TrainingPrompt(text, tuple(range(len(values))))
     named = {} if rng.random() < 0.5 else {"colour": int(values[rng.integers(len(values)), 1])}
