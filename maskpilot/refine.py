@@ -45,6 +45,9 @@ __all__ = [
 
 MAX_QUERY = 20_000
 
+REPORT = "report.html"
+"""Written last: where it is there, all results of the session are."""
+
 
 def check_query(query: str) -> str:
     """The query without surrounding space.
@@ -113,6 +116,7 @@ def refine(
     """
     folder.write_json(RUN, {"schema": 1, "command": "refine", "setup": asdict(setup)})
     folder.keep_image(image)
+    folder.remove(REPORT)
     decides = Replay(resume.steps, then=policy) if resume else policy
     opened = segmenter.open(image.image)
     try:
@@ -245,7 +249,7 @@ def resumable(
 
     Raises:
         InvalidInput: it is no run of one session, it was about another query or image, another kind of
-            policy or other tools took part, or the policy finished it.
+            policy or other tools took part, or the policy finished it and its results were written.
         RunFolderError: the folder's own record is damaged.
         TrajectoryError: the session's record is damaged.
     """
@@ -266,7 +270,8 @@ def resumable(
         raise InvalidInput(f"{folder.path}: holds a run with --policy {name}; go on with the same one")
     if recorded.setup.tools != tuple(tools):
         raise InvalidInput(f"{folder.path}: holds a run with other --tools; go on with the same ones")
-    if recorded.ending and recorded.ending.stop in (Stop.finished, Stop.absent):
+    finished = recorded.ending is not None and recorded.ending.stop in {Stop.finished, Stop.absent}
+    if finished and (folder.path / REPORT).is_file():
         raise InvalidInput(f"{folder.path}: this run is finished; nothing is left to go on with")
     return recorded
 

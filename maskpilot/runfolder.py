@@ -130,6 +130,17 @@ class RunFolder:
             raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
         return path
 
+    def remove(self, name: str) -> None:
+        """Remove a file, where there is one.
+
+        Raises:
+            RunFolderError: the folder refuses.
+        """
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{self.path / name}: cannot be removed ({error.strerror})") from error
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file. Raises as `write`."""
         return self.write(name, json.dumps(content, indent=1, default=repr) + "\n")

@@ -13,7 +13,7 @@ from maskpilot.refine import prepare, refine, resumable
 from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 from maskpilot.tools import CORE
-from maskpilot.trajectory import Trajectory, read_trajectory
+from maskpilot.trajectory import Ending, Setup, Step, Trajectory, read_trajectory
 from maskpilot.types import Budget, Decision, Stop
 from tests.agent.sessions import IMAGE, boxes, finish, text, threshold
 from tests.shapes import CUP_LEFT, CUP_MIDDLE, block, table
@@ -88,6 +88,30 @@ def test_ctrl_c_before_the_recorded_rounds_are_repeated_leaves_the_result_alone(
     assert trajectory.ending.stop is Stop.interrupted
     assert boxes(trajectory) == CUPS
     assert on_disk(cut_short) == (4, 2, CUPS)
+
+
+def test_a_finished_run_whose_results_were_not_written_is_gone_on_with(cut_short: RunFolder) -> None:
+    policy = Scripted([finish("best_effort", rating=95)])
+    setup = prepare("cups", TABLE, policy=policy, segmenter=table())
+    earlier = resumable(cut_short, "cups", TABLE, policy=policy)
+    with pytest.raises(KeyboardInterrupt):
+        refine(setup, TABLE, table(), policy, cut_short, resume=earlier, watch=KilledAtTheEnd())
+    cups(cut_short, [], resume=True)
+    assert on_disk(cut_short) == (5, 2, CUPS)
+    assert "best_effort" in (cut_short.path / "report.html").read_text()
+    with pytest.raises(InvalidInput, match="this run is finished"):
+        cups(cut_short, [], resume=True)
+
+
+class KilledAtTheEnd:
+    """Ends the process when the session has ended and nothing of its result is written."""
+
+    def start(self, setup: Setup) -> None: ...
+
+    def step(self, step: Step) -> None: ...
+
+    def end(self, ending: Ending) -> None:
+        raise KeyboardInterrupt
 
 
 def test_another_policy_or_other_tools_do_not_go_on_with_a_run(cut_short: RunFolder) -> None:
