@@ -23,6 +23,7 @@ def endpoint_error(
     base_url: str,
     attempts: int = 1,
     out_of_time: bool = False,
+    impatient: bool = False,
     usage: Usage | None = None,
 ) -> EndpointError:
     """The error for the last of `attempts` failed attempts; the caller raises it from `failure`."""
@@ -34,7 +35,7 @@ def endpoint_error(
     if out_of_time:
         asked = "" if failure.asked is None else f", which asks to wait {failure.asked:.0f} s"
         message = f"{where}: no usable reply in the time given{tried}{asked}. The last attempt: {failure}"
-        return OutOfTime(message, status=failure.status, usage=usage)
+        return OutOfTime(message, impatient=impatient, status=failure.status, usage=usage)
     message = f"{where}: {_what_to_do(failure, base_url)}{tried}. It says: {failure}"
     return EndpointError(message, status=failure.status, usage=usage)
 
@@ -43,7 +44,7 @@ def _what_to_do(failure: Failure, base_url: str) -> str:
     if failure.trouble is Trouble.no_connection:
         return "cannot be reached; see that the server runs and that --base-url (OPENAI_BASE_URL) is right"
     if failure.trouble is Trouble.timed_out:
-        return "does not answer in time; see whether the server is overloaded, or allow more time"
+        return "does not answer in time; the server may be overloaded, or needs a longer timeout in [mllm]"
     if failure.trouble is Trouble.broken:
         return "answers what is no reply; see that --base-url (OPENAI_BASE_URL) is that of the API (…/v1)"
     if failure.trouble is Trouble.server_error:
@@ -57,7 +58,7 @@ def _what_to_do(failure: Failure, base_url: str) -> str:
 
 def _by_status(status: int, base_url: str) -> str:
     if status == 401:
-        return "does not accept the key; set OPENAI_API_KEY to a key of this endpoint"
+        return "does not accept the key; set OPENAI_API_KEY (or what --api-key-env names) to a key of its own"
     if status == 403:
         return "this key may not use it; see the rights of the key, or choose another model"
     if status in (404, 405):

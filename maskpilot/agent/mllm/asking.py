@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from maskpilot.agent.mllm.exchange import Reply, ReplyEnd, Request, Wire
 from maskpilot.agent.mllm.failures import EndpointError, OutOfTime
-from maskpilot.agent.mllm.retry import Patience
 from maskpilot.agent.mllm.spending import Meter
-from maskpilot.errors import BudgetReached
+from maskpilot.errors import BudgetReached, PolicyError
 from maskpilot.types import Budget, Stop, Usage
 
 __all__ = ["MORE_ROOM", "Asking"]
@@ -59,7 +58,7 @@ class Asking:
             reply = self._wire.send(replace(request, max_tokens=room, seconds=seconds))
         except EndpointError as error:
             self.usage += error.usage
-            if isinstance(error, OutOfTime) and seconds is not None and seconds < Patience().seconds:
+            if isinstance(error, OutOfTime) and seconds is not None and not error.impatient:
                 raise BudgetReached(Stop.max_seconds) from error
             raise
         self.usage += reply.usage
@@ -69,15 +68,17 @@ class Asking:
     def send_whole(self, request: Request, usable: Callable[[Reply], bool]) -> Reply:
         """Send a request, and once more with more room where its reply was cut off before it was `usable`.
 
+        A second attempt that fails (many endpoints refuse a limit above their own) leaves the first reply.
+
         Raises:
-            BudgetReached, PolicyError: as `send` does; not for the second attempt alone.
+            BudgetReached, PolicyError: as `send` does, of the first attempt.
         """
         reply = self.send(request)
         if reply.end is not ReplyEnd.truncated or usable(reply):
             return reply
         try:
             return self.send(request, more_room=True)
-        except BudgetReached:
+        except (BudgetReached, PolicyError):
             return reply
 
     def _seconds(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -16,6 +17,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_HOSTS = ("api.openai.com", ".openai.azure.com")
 
 SHORTEST_SECRET = 8
+SECRET_NAME = re.compile(r"key|token|secret|sig|auth|code", re.IGNORECASE)
+"""Names of a query's parameters that hold what nobody else may know; `api-version` is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,19 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be repeated. A key of a few letters is a local server's "EMPTY" or "ollama"."""
-        return (self.key,) if len(self.key) >= SHORTEST_SECRET else ()
+        in_query = (value for name, value in self.query.items() if SECRET_NAME.search(name))
+        return tuple(secret for secret in (self.key, *in_query) if len(secret) >= SHORTEST_SECRET)
 
 
 def shown_url(url: str) -> str:
-    """A URL as it may be shown: without user, password and query, where keys are put at times."""
-    parts = urlsplit(url)
+    """A URL as it may be shown: without user, password and query, where keys are put at times.
+
+    What is no URL is not shown at all.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 

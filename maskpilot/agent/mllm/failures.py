@@ -3,7 +3,7 @@
     PolicyError
     └── EndpointError    the endpoint refuses for good, or only ever answers what cannot be used
         ├── Unsupported  it, or the model, lacks a feature that the request used: ask without it
-        └── OutOfTime    no usable reply within the time that the request was given
+        └── OutOfTime    no usable reply within the time that the request, or the wire's patience, allows
 
 `Failure` is what these are made from and have as their cause: one attempt's outcome, without the client's own
 exception, since that one holds the request and with it the key.
@@ -83,7 +83,22 @@ class Unsupported(EndpointError):
 
 
 class OutOfTime(EndpointError):
-    """No usable reply within the time that the request was given, all retries included."""
+    """No usable reply in time, all retries included.
+
+    Attributes:
+        impatient: it was the wire's own patience that ended; the request was given more time.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        impatient: bool = False,
+        status: int | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        super().__init__(message, status=status, usage=usage)
+        self.impatient = impatient
 
 
 class Failure(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -24,6 +25,10 @@ __all__ = [
 
 UNREADABLE = ""
 """The key under which arguments that are no JSON object lie in a `ToolCall`, as text."""
+
+
+DEEPEST = 100
+"""Levels of nesting that a message may have to be sent back."""
 
 
 class Broken(ValueError):
@@ -76,7 +81,10 @@ def echoed(call: ToolCall, raw: Any = None) -> str:
         return "{}"
     if isinstance(raw, str) and raw.lstrip().startswith("{"):
         return encodable(raw)
-    return json.dumps(dict(call.arguments))
+    try:
+        return json.dumps(dict(call.arguments), allow_nan=False)
+    except ValueError:  # NaN, of a server that sends arguments as an object
+        return "{}"
 
 
 def encodable(text: str) -> str:
@@ -84,15 +92,31 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def without_nulls(value: Any) -> Any:
-    """A message as it may be sent back: without nulls in objects, and without what UTF-8 cannot hold."""
+def without_nulls(value: Any, *, room: int = DEEPEST) -> Any:
+    """A message as it may be sent back: without nulls in objects, and without what UTF-8 or JSON cannot hold.
+
+    A number that is not finite (Python's servers write NaN and Infinity) counts as null.
+
+    Raises:
+        Broken: it is nested more than `room` levels deep.
+    """
+    if not room:
+        raise Broken(f"expected a reply, got one nested more than {DEEPEST} levels deep")
     if isinstance(value, Mapping):
-        return {encodable(key): without_nulls(item) for key, item in value.items() if item is not None}
+        return {
+            encodable(key): without_nulls(item, room=room - 1)
+            for key, item in value.items()
+            if not _is_null(item)
+        }
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, Sequence):
-        return [without_nulls(item) for item in value]
+        return [None if _is_null(item) else without_nulls(item, room=room - 1) for item in value]
     return value
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
 def kind(value: Any) -> str:

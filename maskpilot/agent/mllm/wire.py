@@ -154,7 +154,11 @@ class OpenAIWire:
                 log.warning("the request was filtered: %s", failure)
                 return Reply(end=ReplyEnd.filtered, usage=spent)
             raise self._error(
-                failure, attempts=persistence.attempts, out_of_time=persistence.out_of_time, usage=spent
+                failure,
+                attempts=persistence.attempts,
+                out_of_time=persistence.out_of_time,
+                impatient=request.seconds is None or request.seconds > self._patience.seconds,
+                usage=spent,
             ) from failure
         return replace(reply, usage=self._priced(reply.usage + persistence.spent, request, started))
 

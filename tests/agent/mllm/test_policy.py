@@ -179,6 +179,21 @@ def test_a_reply_that_was_cut_off_is_asked_for_once_more_with_more_room() -> Non
     assert trajectory.steps[0].decision.usage.calls == 2
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        EndpointError("max_tokens is too large", status=400, usage=Usage(calls=1)),
+        Unsupported("too long", Feature.context, status=400, usage=Usage(calls=1)),
+    ],
+)
+def test_an_endpoint_that_has_no_more_room_leaves_the_reply_cut_off(refusal: EndpointError) -> None:
+    cut = Reply(text="I see that the", end=ReplyEnd.truncated)
+    trajectory, _ = session([CUP, cut, refusal, FINISH])
+    assert "cut off" in trajectory.steps[1].errors[0]
+    assert trajectory.steps[1].decision.usage.calls == 2
+    assert stop(trajectory) is Stop.finished
+
+
 def test_whole_calls_of_a_reply_that_was_cut_off_count() -> None:
     half = ToolCall("set_threshold", {"": '{"val'}, "2")
     reply = Reply(calls=(replace(CUP[0], id="1"), half), end=ReplyEnd.truncated)
@@ -304,6 +319,11 @@ def test_the_wire_is_told_how_much_time_is_left_and_running_out_of_it_is_an_outc
     assert 25 < wire.requests[0].seconds <= 30
     assert stop(trajectory) is Stop.max_seconds
     assert boxes(trajectory) == [CUP_LEFT]
+
+
+def test_a_wire_that_loses_its_patience_before_the_time_is_up_is_no_limit_of_the_session() -> None:
+    with pytest.raises(SessionFailed, match="no reply in time"):
+        session([CUP, OutOfTime("no reply in time", impatient=True)], budget=Budget(max_seconds=30))
 
 
 def test_an_endpoint_that_refuses_for_good_is_fatal_and_keeps_the_result() -> None:

@@ -48,6 +48,12 @@ def call(given: Any, **more: Any) -> Any:
     return {"id": "c1", "type": "function", "function": {"name": "reset", "arguments": given}, **more}
 
 
+def response_with(odd: Any) -> Any:
+    """A response whose reasoning, which goes back as it came, holds something odd."""
+    reasoning = {"type": "reasoning", "encrypted_content": "b64", "odd": odd}
+    return {"output": [reasoning, {"type": "message", "content": "x"}]}
+
+
 @pytest.mark.parametrize("api", APIS)
 def test_a_good_reply(api: str) -> None:
     reply = sent([Says("Two cups.", CALL.calls, reasoning="Hm.")], api)
@@ -289,6 +295,37 @@ def test_lone_surrogates_do_not_travel() -> None:
             request(Message(Role.assistant, reply.text, echo=reply.echo), Message(Role.user, reply.text))
         )
         assert server.bodies[1]["messages"][-1]["content"] == "bad ? text"
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_know_do_not_travel(api: str, number: str) -> None:
+    make = chat_payload if api == "chat" else responses_payload
+    payload = json.dumps(make(Says("", CALL.calls, reasoning="Hm."), "m1"))
+    odd = payload.replace('"type": "function', f'"odd": {number}, "odds": [{number}], "type": "function')
+    with wired([Answer(200, odd.encode()), Says("x")], api) as (wire, server, _):
+        reply = wire.send(request())
+        answered = (
+            Message(Role.assistant, calls=reply.calls, echo=reply.echo),
+            Message(Role.tool, "done", call_id=reply.calls[0].id),
+        )
+        wire.send(request(*answered))
+        assert "odds" in json.dumps(server.bodies[1])
+
+
+def test_arguments_with_numbers_that_json_does_not_know_go_back_empty() -> None:
+    reply = chat.read(message(tool_calls=[call({"value": float("nan")})]), 1)
+    assert reply.echo["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("read", [chat.read, responses.read])
+def test_a_reply_nested_without_end_is_broken(read: Any) -> None:
+    nested: Any = "x"
+    for _ in range(900):
+        nested = [nested]
+    made = message(content="x", odd=nested) if read is chat.read else response_with(nested)
+    with pytest.raises(Broken, match="levels deep"):
+        read(made, 1)
 
 
 @pytest.mark.parametrize("make", [chat_payload, responses_payload])

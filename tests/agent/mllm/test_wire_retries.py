@@ -125,6 +125,14 @@ def test_the_request_may_shorten_the_time_and_not_lengthen_it() -> None:
             assert limit - 15 <= sum(clock.slept) <= limit
 
 
+@pytest.mark.parametrize(("seconds", "impatient"), [(None, True), (9.0, True), (5.0, False)])
+def test_it_is_told_whose_time_ran_out(seconds: float | None, impatient: bool) -> None:
+    with wired(lambda _: busy(), patience=Patience(seconds=5)) as (wire, _, _):
+        with pytest.raises(OutOfTime) as caught:
+            wire.send(request(seconds=seconds))
+        assert caught.value.impatient is impatient
+
+
 def test_no_time_no_request() -> None:
     with wired([]) as (wire, server, _):
         with pytest.raises(OutOfTime, match="no time is left"):

@@ -160,6 +160,21 @@ def test_redirects_are_not_followed(status: int) -> None:
         assert not other.seen
 
 
+def test_a_redirect_to_what_is_no_address() -> None:
+    with pytest.raises(PolicyError, match="redirects to nowhere"):
+        sent([Answer(302, b"", {"location": f"http://[{CANARY}"})])
+
+
+def test_a_key_in_the_query_is_not_repeated() -> None:
+    with (
+        FaultyServer([error(403, f"{CANARY} may not use version 2024-10-21")]) as server,
+        OpenAIWire("m1", base_url=f"{server.url}?api-version=2024-10-21&api-key={CANARY}") as wire,
+        pytest.raises(PolicyError, match=r"\[key\] may not use version 2024-10-21") as caught,
+    ):
+        wire.send(request())
+    assert CANARY not in told(caught.value)
+
+
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyServer([Says("x"), Says("y")]) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
