@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from maskpilot.agent.mllm.retry import Patience
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.errors import InvalidInput
 
@@ -41,5 +42,15 @@ def connect(settings: MllmSettings, env: Mapping[str, str]) -> OpenAIWire:
         api_key=key or None,
         api=cast("API", settings.api),
         prices=settings.prices,
+        patience=_patience(settings.timeout),
         max_tokens=settings.reply_tokens,
+        temperature=settings.temperature,
+        reasoning_effort=settings.reasoning_effort,
+        extra=settings.extra,
     )
+
+
+def _patience(timeout: float | None) -> Patience:
+    """With room for a second attempt, however long one may take."""
+    usual = Patience()
+    return usual if timeout is None else Patience(max(usual.seconds, 2 * timeout), timeout)

@@ -41,7 +41,7 @@ class Memory:
         self._path = path
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, str]] = _read(path) if path else {}
-        self._written = {key: dict(entry) for key, entry in self._known.items()}
+        self._lasting: dict[str, dict[str, str]] = {}
 
     def style(self, key: str) -> CallStyle | None:
         with contextlib.suppress(ValueError):
@@ -74,8 +74,8 @@ class Memory:
         with self._lock:
             self._known.setdefault(key, {})[name] = value
             if self._path and lasting:
-                self._written.setdefault(key, {})[name] = value
-                _write(self._path, self._written)
+                self._lasting.setdefault(key, {})[name] = value
+                _write(self._path, self._lasting)
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
@@ -88,8 +88,14 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         return {}
 
 
-def _write(path: Path, known: Mapping[str, Mapping[str, str]]) -> None:
-    """Best effort: a home that cannot be written to must not end a session."""
+def _write(path: Path, learned: Mapping[str, Mapping[str, str]]) -> None:
+    """Add to what is there by now: another process may have learned something in the meantime.
+
+    Best effort: a home that cannot be written to must not end a session.
+    """
+    known = _read(path)
+    for key, entry in learned.items():
+        known[key] = {**known.get(key, {}), **entry}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}.new")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from maskpilot.agent.mllm.coordinates import Convention
+from maskpilot.agent.mllm.endpoint import shown_url
 from maskpilot.agent.mllm.exchange import CallStyle
 from maskpilot.agent.mllm.prices import Prices
 from maskpilot.errors import InvalidInput
@@ -47,6 +50,10 @@ class MllmSettings:
         spare_pictures: how many more may gather before the older ones go, so that they go seldom.
         price_in, price_out, price_cached: per million tokens.
         max_side: longest side of the pictures in pixels; None: as suits the model.
+        temperature, reasoning_effort: sent where given; some models refuse the one or the other.
+        timeout: seconds for one attempt at a reply; None: as long as `Patience` has it.
+        extra: further parameters of the API, for what only one endpoint knows: a table [mllm.extra]. Only
+            their names are recorded.
 
     Raises:
         InvalidInput: a value that cannot be used.
@@ -67,12 +74,18 @@ class MllmSettings:
     price_out: float | None = None
     price_cached: float | None = None
     max_side: int | None = None
+    temperature: float | None = None
+    reasoning_effort: str | None = None
+    timeout: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise InvalidInput("the model's name is empty; name one with --model")
         if self.base_url is not None:
             _check_url(self.base_url)
+        if not self.api_key_env.isidentifier():
+            raise InvalidInput("api_key_env: expected the name of a variable that holds the key, not the key")
         _one_of("api", self.api, APIS)
         _one_of("call_style", self.call_style, (AUTO, *CallStyle))
         for name, least in (("reply_tokens", 64), ("keep_pictures", 1), ("spare_pictures", 0)):
@@ -80,6 +93,14 @@ class MllmSettings:
                 raise InvalidInput(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.max_side is not None and self.max_side < 64:
             raise InvalidInput(f"max_side: expected at least 64 pixels, got {self.max_side}")
+        for name, least, most in (("temperature", 0, 2), ("timeout", 1, 86_400)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InvalidInput(f"{name}: expected {least} to {most}, got {value}")
+        try:
+            json.dumps(self.extra, allow_nan=False)
+        except (TypeError, ValueError):  # which may name a value
+            raise InvalidInput("extra: expected what JSON can hold: no dates, no nan, no inf") from None
         try:
             _ = self.convention, self.prices
         except ValueError as error:
@@ -99,8 +120,8 @@ class MllmSettings:
 
     @property
     def key(self) -> str:
-        """What choices are remembered under: one model at one endpoint."""
-        return f"{self.model} at {self.base_url or 'OpenAI'}"
+        """What choices are remembered under: one model at one endpoint. It is logged, so it has no query."""
+        return f"{self.model} at {shown_url(self.base_url) if self.base_url else 'OpenAI'}"
 
 
 def default_config(env: Mapping[str, str]) -> Path:
@@ -158,10 +179,12 @@ def _check(path: Path, name: str, value: object) -> None:
             'name that one: api_key_env = "MY_KEY"'
         )
     known = get_type_hints(MllmSettings)
-    names = [field.name for field in fields(MllmSettings)]
+    names = [one.name for one in fields(MllmSettings)]
     if name not in names:
         raise InvalidInput(f"{path}: there is no setting {name!r}; expected one of {', '.join(names)}")
-    kinds = tuple(kind for kind in get_args(known[name]) if kind is not type(None)) or (known[name],)
+    hint = known[name]
+    options = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
+    kinds = tuple(kind for kind in options if kind is not NoneType)
     right = isinstance(value, int | float if float in kinds else kinds)
     if not right or (isinstance(value, bool) and bool not in kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
@@ -170,7 +193,10 @@ def _check(path: Path, name: str, value: object) -> None:
 
 def _check_url(url: str) -> None:
     """An address is recorded and shown, so it must not hold a secret; nor is it repeated here."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise InvalidInput("base_url: expected an address such as http://localhost:8000/v1")
     if parts.username or parts.password:

@@ -32,10 +32,12 @@ log = logging.getLogger(__name__)
 def family_for(settings: MllmSettings, memory: Memory) -> Family:
     """How a model is asked: as the settings say, else as was measured, else by its name."""
     family = family_of(settings.model)
-    if settings.max_side is not None:
-        family = replace(family, max_side=settings.max_side, multiple=min(family.multiple, settings.max_side))
     convention = settings.convention or memory.convention(settings.key)
-    return family if convention is None else family.asked_in(convention)
+    if convention is not None:
+        family = family.asked_in(convention)
+    if settings.max_side is None:
+        return family
+    return replace(family, max_side=settings.max_side, multiple=min(family.multiple, settings.max_side))
 
 
 class Talk:

@@ -7,11 +7,15 @@ import pytest
 
 from maskpilot.agent.mllm.connect import connect
 from maskpilot.agent.mllm.coordinates import Convention
-from maskpilot.agent.mllm.exchange import CallStyle
+from maskpilot.agent.mllm.exchange import CallStyle, Message, Request, Role
+from maskpilot.agent.mllm.families import sent_size
 from maskpilot.agent.mllm.memory import Memory, memory_file
 from maskpilot.agent.mllm.policy import MllmPolicy
+from maskpilot.agent.mllm.retry import Patience
 from maskpilot.agent.mllm.settings import MllmSettings, default_config, from_env_and_file
+from maskpilot.agent.mllm.talk import family_for
 from maskpilot.errors import InvalidInput
+from maskpilot.testing import FaultyServer, Says
 
 KEY = "sk-canary-0123456789"
 
@@ -57,6 +61,8 @@ def test_the_file_is_looked_for_where_configuration_lies(tmp_path: Path) -> None
         ('[mllm]\nmodle = "x"\n', "there is no setting 'modle'"),
         ("[mllm]\nmodel = 3\n", "model: expected str, got int"),
         ('[mllm]\nverify = "yes"\n', "verify: expected bool, got str"),
+        ('[mllm]\nextra = "x"\n', "extra: expected dict, got str"),
+        ('[mllm]\nmodel = "x"\nextra = {since = 2026-01-01}\n', "extra: expected what JSON can hold"),
         ("[mllm]\nreply_tokens = true\n", "reply_tokens: expected int, got bool"),
         ("mllm = 3\n", "must be a section"),
         ('[mllm]\nmodel = "x"\ncoords = "512"\n', "coords or prices"),
@@ -82,6 +88,11 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     [
         {"model": "  "},
         {"base_url": "localhost:8000"},
+        {"base_url": "http://[bad"},
+        {"api_key_env": KEY},
+        {"temperature": 3},
+        {"temperature": float("nan")},
+        {"timeout": 0},
         {"base_url": f"http://user:{KEY}@host/v1"},
         {"api": "completions"},
         {"call_style": "xml"},
@@ -132,3 +143,50 @@ def test_a_memory_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "file" / "models.json")
     memory.remember_style("k", CallStyle.text, "it worked")
     assert memory.style("k") is CallStyle.text
+
+
+def test_processes_that_learn_at_the_same_time_do_not_forget_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    one, other = Memory(path), Memory(path)
+    one.remember_convention("a at b", Convention("1000", "yxyx"))
+    other.remember_style("a at b", CallStyle.schema, "it worked")
+    again = Memory(path)
+    assert again.convention("a at b") == Convention("1000", "yxyx")
+    assert again.style("a at b") is CallStyle.schema
+
+
+def test_a_key_in_the_query_of_the_address_is_not_remembered() -> None:
+    assert MllmSettings("x", base_url=f"http://host/v1/?key={KEY}").key == "x at http://host/v1"
+
+
+def test_what_a_request_may_set_comes_from_the_file(tmp_path: Path) -> None:
+    said = (
+        '[mllm]\nmodel = "x"\nbase_url = "http://localhost:1/v1"\ntemperature = 0\n'
+        f'reasoning_effort = "low"\ntimeout = 900\n[mllm.extra]\ntop_k = 1\nprompt_cache_key = "{KEY}"\n'
+    )
+    settings = from_env_and_file({}, {}, config(tmp_path, said))
+    assert settings is not None
+    with connect(settings, {}) as wire:
+        described = wire.description
+        assert vars(wire)["_patience"] == Patience(seconds=1800, timeout=900)
+    assert described["temperature"] == 0
+    assert described["reasoning_effort"] == "low"
+    assert described["extra"] == ["prompt_cache_key", "top_k"]
+    assert KEY not in repr((settings, described))
+
+
+@pytest.mark.parametrize("name", ["gpt-5.2", "x"])
+def test_small_pictures_go_with_every_convention(name: str) -> None:
+    settings = MllmSettings(name, coords="pixels", max_side=200)
+    family = family_for(settings, Memory())
+    assert max(sent_size(640, 480, family)) <= 200
+
+
+def test_settings_of_a_request_reach_the_endpoint() -> None:
+    with FaultyServer([Says("x")]) as server:
+        settings = MllmSettings(
+            "x", base_url=server.url, temperature=0.5, reasoning_effort="low", extra={"top_k": 1}
+        )
+        with connect(settings, {}) as wire:
+            wire.send(Request((Message(Role.user, "Find the cups."),)))
+        assert {"temperature": 0.5, "reasoning_effort": "low", "top_k": 1}.items() <= server.bodies[0].items()
