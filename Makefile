@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-full soak check lint types bench clean
+.PHONY: help install demo test test-full test-foreign soak check lint types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Set up the virtual environment
 
@@ -33,6 +33,10 @@ test-full: $(STAMP) ## Also the full-size architecture: 6 GB, some minutes
 
 soak: $(STAMP) ## A thousand sessions against an endpoint that fails; some minutes
 	$(BIN)/python -m pytest -m soak -s
+
+test-foreign: $(STAMP) ## Against a real llama.cpp server (xllamacpp, 100 MB)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,foreign]'
+	$(BIN)/python -m pytest -m foreign
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,10 +10,8 @@ import typer
 
 from maskpilot.cli.console import print_json
 from maskpilot.cli.model import (
-    ApiName,
     ApiOption,
     BaseUrlOption,
-    CallStyleName,
     CallStyleOption,
     ConfigOption,
     CoordsOption,
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from maskpilot.agent.mllm.settings import MllmSettings
     from maskpilot.doctor import Found, Row
 
-__all__ = ["ApiName", "CallStyleName", "doctor"]
+__all__ = ["doctor"]
 
 
 def doctor(

@@ -1,0 +1,1 @@
+"""Exchanges with a real llama.cpp server, recorded once and replayed in every test run; see README.md."""
