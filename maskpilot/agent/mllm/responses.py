@@ -67,7 +67,9 @@ def _items(message: Message, pictures: Pictures, detail: str | None) -> list[dic
 
 def _own(text: str, calls: Sequence[ToolCall], raw_calls: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """An assistant's turn in items of our own making: without ids, which the server would look up."""
-    items: list[dict[str, Any]] = [{"role": "assistant", "content": text}] if text or not calls else []
+    # Its type may be left out at OpenAI; llama.cpp refuses an assistant's turn without one.
+    said = {"type": "message", "role": "assistant", "content": text}
+    items: list[dict[str, Any]] = [said] if text or not calls else []
     for number, call in enumerate(calls):
         raw = raw_calls[number] if raw_calls else None
         items.append(

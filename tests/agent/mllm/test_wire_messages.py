@@ -145,7 +145,7 @@ def test_responses_messages() -> None:
                 {"type": "input_text", "text": "Find the cups."},
             ],
         },
-        {"role": "assistant", "content": "Hm."},
+        {"type": "message", "role": "assistant", "content": "Hm."},
         {"type": "function_call", "call_id": "c7", "name": "reset", "arguments": '{"rating": 3}'},
         {"type": "function_call_output", "call_id": "c7", "output": "Done."},
         {"role": "user", "content": "And now?"},
