@@ -62,7 +62,7 @@ class Asking:
                 raise BudgetReached(Stop.max_seconds) from error
             raise
         self.usage += reply.usage
-        self._meter.learn(request, reply.usage)
+        self._meter.learn(request, reply)
         return reply
 
     def send_whole(self, request: Request, usable: Callable[[Reply], bool]) -> Reply:

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LONG_WAIT = 5.0
+"""Seconds of silence after which a user wonders; a shorter wait is not worth a warning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -146,7 +149,8 @@ class Persistence:
         return self.out_of_time
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
-        log.info("%s; trying again in %.1f s", _failure(state), state.upcoming_sleep)
+        level = logging.INFO if state.upcoming_sleep < LONG_WAIT else logging.WARNING
+        log.log(level, "%s; trying again in %.1f s", _failure(state), state.upcoming_sleep)
 
 
 def _failure(state: tenacity.RetryCallState) -> Failure:

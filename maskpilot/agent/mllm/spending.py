@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from maskpilot.agent.mllm.exchange import CallStyle, Message, Request
+from maskpilot.agent.mllm.exchange import CallStyle, Message, Reply, Request
 from maskpilot.agent.mllm.prices import MILLION, Prices
 from maskpilot.errors import BudgetReached
 from maskpilot.types import Budget, Stop, Usage
@@ -38,11 +38,15 @@ def estimated_tokens(request: Request) -> int:
 
 
 class Meter:
-    """Estimates requests, and learns from what they turned out to take."""
+    """Estimates requests, and learns from what they turned out to take.
+
+    What an endpoint does not report is estimated, so that limits hold there too; it is billed to nobody.
+    """
 
     def __init__(self, prices: Prices | None) -> None:
         self._prices = prices
         self._scale = 1.0
+        self._unreported = 0.0
 
     def room(self, request: Request, left: Budget, spent: Usage, wanted: int) -> int:
         """Tokens that the reply may take at most, so that the request stays within what is left.
@@ -56,7 +60,7 @@ class Meter:
         Raises:
             BudgetReached: the prompt alone, or with a minimal reply, would break a limit.
         """
-        prompt = self._scale * estimated_tokens(request)
+        prompt = self._scale * estimated_tokens(request) + self._unreported
         room = float(wanted)
         if left.max_tokens is not None:
             room = min(room, left.max_tokens - spent.tokens - prompt)
@@ -71,8 +75,12 @@ class Meter:
                 room = min(room, rest / self._prices.output)
         return int(room)
 
-    def learn(self, request: Request, usage: Usage) -> None:
+    def learn(self, request: Request, reply: Reply) -> None:
         """Take in what one request really took."""
+        usage = reply.usage
+        if not usage.tokens:
+            written = len(reply.text) + len(reply.reasoning)
+            self._unreported += estimated_tokens(request) + written / CHARACTERS_PER_TOKEN
         if usage.calls == 1 and usage.prompt_tokens:
             scale = usage.prompt_tokens / max(1, estimated_tokens(request))
             self._scale = min(max(scale, SCALES[0]), SCALES[1])

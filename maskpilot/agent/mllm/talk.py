@@ -169,6 +169,7 @@ class Talk:
         """Calls came: remember how. One leak of a model that calls natively otherwise says nothing."""
         if self._may_change and not (leaked and self._works):
             if leaked:
+                self._sure = False
                 self._turn_to(CallStyle.text, "calls stood in the model's text")
             self._memory.remember_style(
                 self._settings.key, self.style, "calls came this way", sure=self._sure

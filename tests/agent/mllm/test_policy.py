@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -226,6 +227,13 @@ def test_auto_takes_calls_from_the_text_and_stays_with_text() -> None:
     assert memory.style(settings().key) is CallStyle.text
 
 
+def test_a_leak_is_no_reason_to_ask_another_process_in_text(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    leak = says('<tool_call>{"name": "set_text_prompt", "arguments": {"text": "cup"}}</tool_call>')
+    session([leak, FINISH], memory=Memory(path))
+    assert Memory(path).style(settings().key) is None
+
+
 def test_calls_in_the_reasoning_are_found() -> None:
     hidden = Reply(
         reasoning='<tool_call>{"name": "set_text_prompt", "arguments": {"text": "cup"}}</tool_call>'
@@ -284,6 +292,26 @@ def test_it_stops_before_a_request_that_would_break_the_token_limit() -> None:
     assert stop(trajectory) is Stop.max_tokens
     assert len(trajectory.steps) == 2
     assert trajectory.usage.tokens <= 12_000
+
+
+@pytest.mark.parametrize(
+    ("budget", "ended"),
+    [(Budget(max_tokens=9000), Stop.max_tokens), (Budget(max_cost=0.09), Stop.max_cost)],
+)
+def test_limits_hold_where_the_endpoint_reports_no_tokens(budget: Budget, ended: Stop) -> None:
+    phrases: Script = [call("set_text_prompt", text=f"cup {number}", rating=1) for number in range(15)]
+    trajectory, wire = session(
+        phrases,
+        used_up=False,
+        budget=budget,
+        prompt_tokens=0,
+        completion_tokens=0,
+        price_in=10.0,
+        price_out=10.0,
+    )
+    assert stop(trajectory) is ended
+    assert 1 <= len(wire.requests) <= 4
+    assert trajectory.usage.tokens == 0
 
 
 def test_the_reply_gets_no_more_room_than_is_left() -> None:

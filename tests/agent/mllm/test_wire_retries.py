@@ -1,6 +1,7 @@
 """What is tried again, how often, and after how long."""
 
 import email.utils
+import logging
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,12 @@ def test_retry_after_as_a_date() -> None:
     with wired([busy(date), CALL]) as (wire, _, clock):
         wire.send(request())
     assert 15 < clock.slept[0] <= 20
+
+
+def test_a_long_wait_is_told_and_a_short_one_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        sent([busy("2"), busy("40"), CALL])
+    assert [record.getMessage().endswith("trying again in 40.0 s") for record in caplog.records] == [True]
 
 
 def test_a_date_that_has_passed_means_now() -> None:
