@@ -112,7 +112,9 @@ class MllmPolicy:
                 calls.append(call_in_pixels(call, talk.frame))
             except InvalidCall as error:
                 problems.append(str(error))
-        if reply.end is ReplyEnd.truncated:
+        # In words, what follows `finish` does not count; among native calls an earlier one may be what lacks.
+        is_over = not reply.calls and any(call.name == "finish" for call in calls)
+        if reply.end is ReplyEnd.truncated and not is_over:
             problems.append(CUT_OFF)
         elif not read.calls and not problems:
             problems.append(NO_CALL)

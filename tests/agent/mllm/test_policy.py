@@ -203,6 +203,16 @@ def test_whole_calls_of_a_reply_that_was_cut_off_count() -> None:
     assert "cut off" in trajectory.steps[0].errors[0]
 
 
+def test_words_without_end_after_finish_do_not_put_it_off() -> None:
+    rambling = says(
+        '<tool_call>{"name": "finish", "arguments": {"verdict": "best_effort", "reason": "seen"}}</tool_call>'
+        " That is to say, ",
+        end=ReplyEnd.truncated,
+    )
+    trajectory, _ = session([CUP, rambling], call_style="text")
+    assert stop(trajectory) is Stop.finished
+
+
 # Call styles
 
 
