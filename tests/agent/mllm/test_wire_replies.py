@@ -334,7 +334,7 @@ def test_random_damage_is_broken_or_a_reply(make: Any) -> None:
     form = chat if make is chat_payload else responses
     good = make(Says("t", CALL.calls, reasoning="r"), "m1")
     for path in list(paths(good)):
-        for wrong in (None, 7, "x", [], {}, [7], {"a": 7}, True, 0.5):
+        for wrong in (None, 7, "x", [], {}, [7], {"a": 7}, True, 0.5, float("nan"), [{"a": 1e999}], "\ud800"):
             damaged = json.loads(json.dumps(good))
             holder = damaged
             for key in path[:-1]:
@@ -344,7 +344,8 @@ def test_random_damage_is_broken_or_a_reply(make: Any) -> None:
                 reply = form.read(damaged, 1)
             except Broken:
                 continue
-            json.dumps(reply.echo)
+            sendable = json.dumps(reply.echo, allow_nan=False, ensure_ascii=False).encode()
+            assert all(one.id.encode() in sendable for one in reply.calls)
             assert isinstance(reply.text, str)
             assert isinstance(reply.reasoning, str)
             assert all(isinstance(one.name, str) and isinstance(one.arguments, dict) for one in reply.calls)
