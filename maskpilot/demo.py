@@ -74,6 +74,7 @@ def run_demo(
         RunFolderError: the folder cannot be written.
     """
     facts = {"name": segmenter.name, **segmenter.provenance}
+    folder.clear()
     folder.write_json(
         RUN, {"schema": 1, "command": "demo", "segmenter": facts, "policy": "oracle", "versions": versions()}
     )

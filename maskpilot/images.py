@@ -38,7 +38,14 @@ SUFFIXES = {
     "TIFF": ".tif",
     "GIF": ".gif",
     "BMP": ".bmp",
+    "AVIF": ".avif",
+    "PPM": ".ppm",
+    "TGA": ".tga",
+    "ICO": ".ico",
 }
+
+FORMATS = tuple(name for name in SUFFIXES if name != "MPO")  # which Pillow opens as a JPEG first
+"""What is decoded. Pillow knows more, but some of it (EPS) hands the file to other programs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +89,9 @@ def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedI
     source = _read(path)
     try:
         with _without_pillows_limit():
-            opened = Image.open(io.BytesIO(source))
+            opened = Image.open(io.BytesIO(source), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image in a format that Pillow reads") from error
+        raise ImageError(f"{path}: not an image in a known format ({', '.join(FORMATS)})") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes
         raise ImageError(f"{path}: damaged image header ({type(error).__name__})") from error
     with opened:
@@ -94,7 +101,7 @@ def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedI
                 f"{path}: {megapixels:.0f} megapixels, the limit is {max_megapixels:g}; "
                 "if you trust this file, allow it with --max-megapixels"
             )
-        suffix = SUFFIXES.get(opened.format or "", ".bin")
+        suffix = SUFFIXES[opened.format or ""]
         try:
             opened.load()
             picture, notes = _to_rgb(opened)
@@ -117,7 +124,7 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
     """
     source = _read(path)
     try:
-        with Image.open(io.BytesIO(source)) as opened:
+        with Image.open(io.BytesIO(source), formats=FORMATS) as opened:
             lossy = opened.format in {"JPEG", "MPO"}
             values = np.asarray(opened if opened.mode in ("1", "L", "P", "I;16") else opened.convert("RGB"))
     except Exception as error:  # see load_image

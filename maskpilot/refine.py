@@ -114,6 +114,8 @@ def refine(
     Raises:
         SessionFailed: a fatal error; what was reached before is in the folder.
     """
+    if resume is None:
+        folder.clear()
     folder.write_json(RUN, {"schema": 1, "command": "refine", "setup": asdict(setup)})
     folder.keep_image(image)
     folder.remove(REPORT)

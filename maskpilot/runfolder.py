@@ -6,6 +6,7 @@ Files appear whole or not at all, but for the session logs, which grow line by l
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -13,7 +14,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +24,7 @@ from maskpilot.errors import ImageError, RunFolderError
 from maskpilot.images import LoadedImage, load_image
 from maskpilot.types import ImageRef
 
-__all__ = ["RunFolder", "versions"]
+__all__ = ["RUN", "RunFolder", "locked", "versions"]
 
 RUN = "run.json"
 OURS = (
@@ -40,6 +42,37 @@ OURS = (
 """All that a run writes, its mark first; `overwrite` removes these and nothing else."""
 
 
+LOCK = ".lock"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a run folder, which is made where it is missing: one run at a time.
+
+    The operating system lets go of it when the process ends, however it ends.
+
+    Raises:
+        RunFolderError: another run holds it, or it cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path}: is a file, expected a folder for the run")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / LOCK).open("ab")
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunFolderError(
+                f"{path}: another run is writing here; wait for it or choose another folder"
+            ) from error
+        yield
+
+
 class RunFolder:
     """One run's folder. Use `create` or `open`.
 
@@ -52,7 +85,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool = False) -> Self:
-        """Make a folder for a new run.
+        """Make a folder for a new run, or take one up whose run is to be replaced: `clear` removes that one.
 
         Raises:
             RunFolderError: it holds a run and `overwrite` is not given, it holds something else, or it
@@ -73,8 +106,6 @@ class RunFolder:
                     f"{path}: holds a run already; choose another folder, go on with --resume, or replace it "
                     "with --overwrite"
                 )
-            if entries:
-                folder._clear()
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
                 pass
@@ -129,6 +160,22 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
         return path
+
+    def clear(self) -> None:
+        """Remove the run that this one replaces; nothing where there is none.
+
+        Raises:
+            RunFolderError: the folder refuses.
+        """
+        try:
+            # The mark goes last: what is left when this is cut short is still known to be a run.
+            for path in (*self.path.glob(".writing-*"), *(self.path / name for name in reversed(OURS))):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: cannot be cleared ({error.strerror})") from error
 
     def remove(self, name: str) -> None:
         """Remove a file, where there is one.
@@ -189,14 +236,6 @@ class RunFolder:
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path}: is a file, expected a folder for the run")
         return sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
-
-    def _clear(self) -> None:
-        # The mark goes last: what is left when this is cut short is still known to be a run.
-        for path in (*self.path.glob(".writing-*"), *(self.path / name for name in reversed(OURS))):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

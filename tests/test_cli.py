@@ -19,6 +19,7 @@ from maskpilot.cli import main
 from maskpilot.cli.console import say
 from maskpilot.cli.demo import print_table
 from maskpilot.demo import Sample, demo_record
+from maskpilot.runfolder import locked
 from maskpilot.scenes import make_scene
 from maskpilot.trajectory import read_trajectory
 
@@ -134,6 +135,24 @@ def test_a_folder_that_holds_a_run_is_refused_unless_told(
     refine(photo, out, "--overwrite")
     refine(photo, out, "--resume", code=2)
     assert "this run is finished" in capsys.readouterr().err
+
+
+def test_what_is_to_be_replaced_stays_until_the_new_run_begins(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    refine(photo, out)
+    before = (out / "instances.json").read_bytes()
+    run("refine", photo, "red circle", "--out", out, "--overwrite", "--checkpoint", photo, code=1)
+    assert (out / "instances.json").read_bytes() == before
+
+
+def test_two_runs_in_one_folder_at_a_time_are_refused(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked(tmp_path / "run"):
+        refine(photo, tmp_path / "run", code=1)
+    assert "another run is writing here" in capsys.readouterr().err
 
 
 def test_a_run_that_ended_on_a_limit_goes_on_and_keeps_its_rounds(photo: Path, tmp_path: Path) -> None:

@@ -211,6 +211,12 @@ def test_what_is_no_image_of_masks_is_refused(tmp_path: Path) -> None:
         load_truth(tmp_path / "text.png", (3, 2))
 
 
+def test_formats_that_need_other_programs_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "page.eps", half_red())
+    with pytest.raises(ImageError, match="known format"):
+        load_image(path)
+
+
 def test_a_picture_in_memory_is_kept_as_a_png() -> None:
     wrapped = from_picture(half_red(), "demo")
     assert wrapped.suffix == ".png"

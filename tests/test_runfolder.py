@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskpilot.errors import ImageError, RunFolderError
 from maskpilot.images import from_picture
-from maskpilot.runfolder import RUN, RunFolder, versions
+from maskpilot.runfolder import RUN, RunFolder, locked, versions
 from maskpilot.types import ImageRef
 
 
@@ -22,8 +22,27 @@ def test_a_folder_that_holds_a_run_is_refused_and_can_be_replaced(tmp_path: Path
     RunFolder.create(tmp_path).write_json(RUN, {})
     with pytest.raises(RunFolderError, match=r"holds a run already.*--resume.*--overwrite"):
         RunFolder.create(tmp_path)
-    RunFolder.create(tmp_path, overwrite=True)
+    folder = RunFolder.create(tmp_path, overwrite=True)
+    assert (tmp_path / RUN).exists()  # until the new run begins, the old one is there
+    folder.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_which_another_run_is_writing_is_refused(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(RunFolderError, match="another run is writing here"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):  # and free again afterwards
+        pass
+
+
+def test_a_file_cannot_be_held_as_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="is a file"), locked(tmp_path / "file"):
+        pass
 
 
 def test_a_folder_with_anything_else_in_it_is_never_touched(tmp_path: Path) -> None:

@@ -27,17 +27,19 @@ def demo(
 ) -> None:
     """Eight drawn scenes, offline: SAM 3 in one shot against a simulated annotator in the loop."""
     from maskpilot import demo as work
-    from maskpilot.runfolder import RunFolder
+    from maskpilot.runfolder import RunFolder, locked
     from maskpilot.segmenters import load_segmenter
 
-    folder = RunFolder.create(out or Path("runs/demo"), overwrite=overwrite or out is None)
-    name = segmenter.value if segmenter else work.best_segmenter()
-    say(f"loading the segmenter {name} ...")
-    began = time.monotonic()
-    with closing(load_segmenter(name)) as engine:
-        tasks = work.demo_tasks()
-        watch = _Samples(len(tasks))
-        samples = work.run_demo(folder, engine, tasks, watch=watch)
+    where = out or Path("runs/demo")
+    with locked(where):
+        folder = RunFolder.create(where, overwrite=overwrite or out is None)
+        name = segmenter.value if segmenter else work.best_segmenter()
+        say(f"loading the segmenter {name} ...")
+        began = time.monotonic()
+        with closing(load_segmenter(name)) as engine:
+            tasks = work.demo_tasks()
+            watch = _Samples(len(tasks))
+            samples = work.run_demo(folder, engine, tasks, watch=watch)
     record = work.demo_record(samples, time.monotonic() - began, name)
     if as_json:
         print_json(record)

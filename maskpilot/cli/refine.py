@@ -91,7 +91,7 @@ def refine(
     """Segment what a query asks for in one image."""
     from maskpilot import refine as work
     from maskpilot.images import load_image
-    from maskpilot.runfolder import RunFolder
+    from maskpilot.runfolder import RunFolder, locked
     from maskpilot.segmenters import load_segmenter
     from maskpilot.tools import TOOL_SETS
     from maskpilot.types import Budget, Stop
@@ -119,25 +119,23 @@ def refine(
     )
     if max_cost is not None and (asked is None or asked.prices is None):
         fail("--max-cost needs prices: --price-in and --price-out, per million tokens", code=2)
-    if resume:
-        folder = RunFolder.open(out)
-        earlier = work.resumable(folder, query, loaded, policy=decides, tools=TOOL_SETS[tools.value])
-    else:
-        folder, earlier = RunFolder.create(out, overwrite=overwrite), None
+    offered = TOOL_SETS[tools.value]
     for note in loaded.notes:
         say(f"{image}: {note}")
-    with closing(load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)) as engine:
-        setup = work.prepare(
-            query,
-            loaded,
-            tools=TOOL_SETS[tools.value],
-            budget=budget,
-            policy=decides,
-            segmenter=engine,
-        )
-        trajectory = work.refine(
-            setup, loaded, engine, decides, folder, resume=earlier, watch=_Rounds(quiet=as_json)
-        )
+    with locked(out):
+        earlier = None
+        if resume:
+            folder = RunFolder.open(out)
+            earlier = work.resumable(folder, query, loaded, policy=decides, tools=offered)
+        else:
+            folder = RunFolder.create(out, overwrite=overwrite)
+        with closing(load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)) as engine:
+            setup = work.prepare(
+                query, loaded, tools=offered, budget=budget, policy=decides, segmenter=engine
+            )
+            trajectory = work.refine(
+                setup, loaded, engine, decides, folder, resume=earlier, watch=_Rounds(quiet=as_json)
+            )
     if as_json:
         print_json(work.result_record(trajectory, str(image), out))
     else:

@@ -6,12 +6,10 @@ back, and its sample is answered again.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,10 +19,9 @@ from maskpilot.errors import RunFolderError
 from maskpilot.evals.types import SampleScore
 from maskpilot.types import Usage
 
-__all__ = ["RESULTS", "Outcome", "ResultsFile", "locked", "read_results"]
+__all__ = ["RESULTS", "Outcome", "ResultsFile", "read_results"]
 
 RESULTS = "results.jsonl"
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -55,32 +52,6 @@ class Outcome:
         if not failures_as_zero or self.worst is None:
             return None
         return replace(self.score, values=self.worst, error="")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder, which is made where it is missing: one run at a time.
-
-    The operating system lets go of it when the process ends, however it ends.
-
-    Raises:
-        RunFolderError: another run holds it, or it cannot be written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        file = (path / LOCK).open("ab")
-    except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunFolderError(
-                f"{path}: another run is writing here; wait for it or choose another folder"
-            ) from error
-        yield
 
 
 class ResultsFile:

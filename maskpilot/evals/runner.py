@@ -15,10 +15,10 @@ from maskpilot.errors import RunFolderError
 from maskpilot.evals.crew import Crew
 from maskpilot.evals.plan import Plan, differences, select, settings
 from maskpilot.evals.progress import Standing, Watch
-from maskpilot.evals.results import RESULTS, ResultsFile, locked
+from maskpilot.evals.results import RESULTS, ResultsFile
 from maskpilot.evals.run import Run, read_run
 from maskpilot.evals.types import Sample
-from maskpilot.runfolder import RUN, RunFolder, versions
+from maskpilot.runfolder import RUN, RunFolder, locked, versions
 
 __all__ = ["run_eval"]
 
@@ -86,6 +86,7 @@ def _folder(plan: Plan, samples: Sequence[Sample], path: Path, *, resume: bool, 
             )
         return RunFolder.open(path)
     folder = RunFolder.create(path, overwrite=overwrite)
+    folder.clear()
     about = {
         "schema": 1,
         "command": "eval",

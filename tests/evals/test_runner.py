@@ -15,10 +15,11 @@ from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderE
 from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
 from maskpilot.evals.plan import Plan, differences, select
 from maskpilot.evals.progress import Lines, Standing
-from maskpilot.evals.results import RESULTS, locked, read_results
+from maskpilot.evals.results import RESULTS, read_results
 from maskpilot.evals.run import Ended, Run, read_run
 from maskpilot.evals.summary import summarise, summary_record
 from maskpilot.evals.types import Sample, Truth
+from maskpilot.runfolder import locked
 from maskpilot.segmenters.scripted import FakeSegmenter, FakeSession
 from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Budget, Decision, Stop, Usage
