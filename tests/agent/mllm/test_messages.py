@@ -8,7 +8,7 @@ from PIL import Image
 
 from maskpilot.agent import run_session
 from maskpilot.agent.mllm.coordinates import Convention
-from maskpilot.agent.mllm.exchange import CallStyle, Message, Request, Role
+from maskpilot.agent.mllm.exchange import CallStyle, Message, Reply, Request, Role
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.policy import MllmPolicy
 from maskpilot.agent.mllm.prices import Prices
@@ -126,7 +126,7 @@ def test_a_request_is_estimated_by_its_characters_and_pictures() -> None:
 def test_the_estimate_learns_from_what_a_request_really_took() -> None:
     meter = Meter(None)
     before = meter.room(request(3500), Budget(max_tokens=4000), Usage(), 4096)
-    meter.learn(request(3500), Usage(calls=1, prompt_tokens=2012))
+    meter.learn(request(3500), Reply(usage=Usage(calls=1, prompt_tokens=2012)))
     after = meter.room(request(3500), Budget(max_tokens=4000), Usage(), 4096)
     assert (before, after) == (4000 - 1006, 4000 - 2012)
 
