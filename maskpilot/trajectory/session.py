@@ -1,0 +1,164 @@
+"""What a session was given, what happened in it round by round, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from maskpilot.types import (
+    Box,
+    Budget,
+    Decision,
+    ImageRef,
+    Instance,
+    PromptState,
+    Stop,
+    Usage,
+    Verdict,
+)
+
+__all__ = [
+    "Changes",
+    "Ending",
+    "Setup",
+    "Step",
+    "Trajectory",
+    "best_step",
+    "changes",
+]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a session is given.
+
+    Attributes:
+        query: what the user wants segmented, in the user's words.
+        image: which image.
+        tools: names of the tools on offer.
+        budget: limits.
+        policy: what decides, as plain data ("name" and whatever makes it repeatable; never a secret).
+        segmenter: what segments, likewise.
+        versions: of the programs involved.
+        created: ISO 8601 time with zone.
+    """
+
+    query: str
+    image: ImageRef
+    tools: tuple[str, ...]
+    budget: Budget = field(default_factory=Budget)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    segmenter: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round: what the policy did, and what came of it.
+
+    Attributes:
+        index: from 0.
+        decision: what the policy wanted, as it said it.
+        rating: 0-100, of the masks shown *before* this step; None where the policy gave none.
+        errors: what was wrong with the reply or its calls, as it was told to the policy.
+        notes: warnings and repairs, likewise.
+        prompts: the prompts after this step.
+        instances: what is shown after this step, by id.
+        locked, dropped: ids in the ledger after this step.
+        zooms: places to be shown closer.
+        seconds: whole round, from the observation to the new masks.
+    """
+
+    index: int
+    decision: Decision
+    rating: float | None
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+    prompts: PromptState
+    instances: tuple[Instance, ...]
+    locked: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    zooms: tuple[Box, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended.
+
+    Attributes:
+        best: index of the step whose instances are the result; None for an empty result.
+        error: the cause, for `Stop.failed`.
+    """
+
+    stop: Stop
+    verdict: Verdict
+    reason: str
+    best: int | None
+    usage: Usage
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A whole session. `ending` is None where it was killed."""
+
+    setup: Setup
+    steps: tuple[Step, ...]
+    ending: Ending | None
+
+    @property
+    def result(self) -> tuple[Instance, ...]:
+        """The instances that answer the query: those of the state that the policy rated best."""
+        best = best_step(self.steps) if self.ending is None else self.ending.best
+        return () if best is None else self.steps[best].instances
+
+    @property
+    def usage(self) -> Usage:
+        return sum((step.decision.usage for step in self.steps), Usage())
+
+
+def best_step(steps: Sequence[Step]) -> int | None:
+    """The step after which the shown masks were rated best, the later one of equals.
+
+    A step's rating is about what was shown before it. Where nothing was ever rated, the last step.
+
+    Returns:
+        an index into `steps`; None where there are no steps.
+    """
+    rated = [(step.rating, number) for number, step in enumerate(steps[1:]) if step.rating is not None]
+    if rated:
+        return max(rated)[1]
+    return len(steps) - 1 if steps else None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a round changed in what is shown, as ids.
+
+    Attributes:
+        new: not shown before it.
+        changed: shown before it with another mask.
+        gone: no longer shown.
+    """
+
+    new: frozenset[int] = frozenset()
+    changed: frozenset[int] = frozenset()
+    gone: frozenset[int] = frozenset()
+
+
+def changes(steps: Sequence[Step], index: int = -1) -> Changes:
+    """What the step at `index` changed against the one before it; nothing where there are no steps."""
+    if not steps:
+        return Changes()
+    index = index % len(steps)
+    before = {shown.id: shown.mask for shown in steps[index - 1].instances} if index else {}
+    now = {shown.id: shown.mask for shown in steps[index].instances}
+    return Changes(
+        new=frozenset(now.keys() - before.keys()),
+        changed=frozenset(number for number, mask in now.items() if before.get(number, mask) != mask),
+        gone=frozenset(before.keys() - now.keys()),
+    )
