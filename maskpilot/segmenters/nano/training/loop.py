@@ -72,12 +72,12 @@ class Plan:
     """
 
     minutes: float
-    images: int = 8
-    prompts: int = 12
-    shown: float = 0.2
-    fusion_only: float = 0.25
-    rate: float = 8e-4
-    trunk_factor: float = 0.25
+    images: int = 6
+    prompts: int = 6
+    shown: float = 0.25
+    fusion_only: float = 0.15
+    rate: float = 1e-3
+    trunk_factor: float = 0.5
     seed: int = 0
     save_every: float = 4.0
 
