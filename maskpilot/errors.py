@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maskpilot.trajectory import Trajectory
-    from maskpilot.types import Stop
+    from maskpilot.types import Stop, Usage
 
 __all__ = [
     "BudgetReached",
@@ -111,7 +111,15 @@ class OutOfMemory(SegmenterError):
 
 
 class PolicyError(Fatal):
-    """The policy cannot go on: an endpoint that refuses for good, a recorded session that is used up."""
+    """The policy cannot go on: an endpoint that refuses for good, a recorded session that is used up.
+
+    Attributes:
+        usage: what the decision that failed had cost by then; None where it cost nothing.
+    """
+
+    def __init__(self, message: str, *, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class SessionFailed(Fatal):

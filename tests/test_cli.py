@@ -1,6 +1,7 @@
 """The command line, through the real sam3 package at small size with random weights."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -257,6 +258,19 @@ def test_a_message_keeps_its_lines_and_nothing_that_a_terminal_would_obey(
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     run("--version")
     assert capsys.readouterr().out.startswith("maskpilot ")
+
+
+@pytest.mark.parametrize(("flags", "shown"), [((), False), (("--verbose",), True)])
+def test_why_things_are_done_is_told_when_asked_for(
+    flags: tuple[str, ...], shown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*flags, "datasets")
+    logging.getLogger("maskpilot.agent").info("native calls failed\x1b[31m")
+    logging.getLogger("maskpilot.agent").warning("no second look")
+    said = capsys.readouterr().err
+    assert ("native calls failed" in said) is shown
+    assert "no second look" in said
+    assert "\x1b" not in said
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

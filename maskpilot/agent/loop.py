@@ -15,7 +15,7 @@ from PIL import Image
 
 from maskpilot.agent.policy import Observation, Policy
 from maskpilot.agent.turn import Turn, canonical, take_turn
-from maskpilot.errors import BudgetReached, MaskpilotError, SessionFailed
+from maskpilot.errors import BudgetReached, MaskpilotError, PolicyError, SessionFailed
 from maskpilot.segmenters.base import ImageSession
 from maskpilot.tools import Roster, SessionState, refresh
 from maskpilot.trajectory import Ending, Recorder, Setup, Step, Trajectory, best_step, changes
@@ -70,6 +70,8 @@ def run_session(
         run.steps = run.steps[: run.recorded]  # it may have come before the last one was on disk
         run.ending = run.closed(Stop.interrupted)
     except Exception as error:
+        if isinstance(error, PolicyError) and error.usage:
+            run.usage += error.usage
         run.ending = run.closed(Stop.failed, error=_said(error))
         if recorder:
             _try_to_end(recorder, run.ending)

@@ -15,7 +15,7 @@ import typer
 
 from maskpilot import __version__
 from maskpilot.cli.compare import compare
-from maskpilot.cli.console import INTERRUPTED, fail
+from maskpilot.cli.console import INTERRUPTED, fail, tell_log
 from maskpilot.cli.demo import demo
 from maskpilot.cli.doctor import doctor
 from maskpilot.cli.evaluate import evaluate
@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say why, on stderr.")] = False,
 ) -> None:
+    tell_log(verbose=verbose)
     if version:
         sys.stdout.write(f"maskpilot {__version__}\n")
         raise typer.Exit

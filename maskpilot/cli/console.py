@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from typing import Any, NoReturn
 
-__all__ = ["INTERRUPTED", "fail", "print_json", "printable", "say"]
+__all__ = ["INTERRUPTED", "fail", "print_json", "printable", "say", "tell_log"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+
+class _Told(logging.Handler):
+    """Log records as messages, without what a terminal would obey."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def tell_log(*, verbose: bool) -> None:
+    """Show maskpilot's own log on stderr: warnings, and with `verbose` why it does what it does."""
+    log = logging.getLogger("maskpilot")
+    log.handlers = [_Told()]
+    log.propagate = False
+    log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def say(message: str) -> None:

@@ -122,6 +122,8 @@ def _store(settings: MllmSettings, found: Found) -> bool:
 def _record(
     ok: bool, rows: list[Row], settings: MllmSettings | None, found: Found | None, *, stored: bool
 ) -> dict[str, Any]:
+    from maskpilot.agent.mllm.endpoint import shown_url
+
     ranking = found.ranking if found else None
     return {
         "ok": ok,
@@ -130,7 +132,7 @@ def _record(
             for row in rows
         ],
         "model": settings.model if settings else None,
-        "base_url": settings.base_url if settings else None,
+        "base_url": shown_url(settings.base_url) if settings and settings.base_url else None,
         "call_styles": [style.value for style in found.styles] if found else [],
         "coords": found.convention.name if found and found.convention else None,
         "iou": {score.convention.name: round(score.iou, 4) for score in ranking.scores} if ranking else {},

@@ -211,8 +211,9 @@ class _Rounds:
     def step(self, step: Step) -> None:
         if not self._quiet:
             calls = ", ".join(call.name for call in step.decision.calls) or "no call"
-            problems = f"  {step.errors[0]}" if step.errors else ""
-            say(f"round {step.index + 1}: {calls}; {len(step.instances)} masks{problems}")
+            problems = (*step.errors, *step.decision.objections)
+            said = f"; {problems[0]}" if problems else ""
+            say(f"round {step.index + 1}: {calls}; {len(step.instances)} masks{said}")
 
     def end(self, ending: object) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from maskpilot.agent.mllm.endpoint import shown_url
 from maskpilot.agent.mllm.failures import EndpointError, plain
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.doctor.asking import Examined
@@ -16,7 +17,7 @@ REACHED = "see that the server runs and that --base-url is right"
 
 def listing_rows(settings: MllmSettings, wire: Examined) -> tuple[Row, ...]:
     """Rows on the endpoint and on the model's name; the first alone where there is no endpoint."""
-    where = settings.base_url or "OpenAI"
+    where = shown_url(settings.base_url) if settings.base_url else "OpenAI"
     try:
         models = tuple(wire.models())
     except EndpointError as error:

@@ -226,6 +226,14 @@ def test_a_fatal_error_keeps_its_cause_and_the_result_so_far(cause: Exception) -
     assert caught.value.trajectory.ending.stop is Stop.failed
 
 
+def test_what_a_failed_decision_cost_is_in_the_books() -> None:
+    spent = Usage(calls=2, prompt_tokens=100)
+    with pytest.raises(SessionFailed) as caught:
+        run([text("cup"), PolicyError("the quota is used up", usage=spent)])
+    assert caught.value.trajectory.ending is not None
+    assert caught.value.trajectory.ending.usage == spent
+
+
 def test_a_segmenter_that_fails_is_fatal() -> None:
     with pytest.raises(SessionFailed) as caught:
         run([text("cup"), text("plate")], session=Counting(fails_at=2))

@@ -69,7 +69,7 @@ class EndpointError(PolicyError):
     def __init__(self, message: str, *, status: int | None = None, usage: Usage | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.usage = usage or Usage()
+        self.usage: Usage = usage or Usage()
 
 
 class Unsupported(EndpointError):

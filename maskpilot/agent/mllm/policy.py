@@ -94,6 +94,7 @@ class MllmPolicy:
             return Decision(problems=(str(reached),), usage=asking.usage, seen=seen)
         except EndpointError as error:
             if not observation.steps or error.status not in UNREADABLE_STATUS:
+                error.usage = asking.usage  # with what was asked before in this decision
                 raise
             log.warning("%s", error)
             talk.conversation.answer(Reply())
