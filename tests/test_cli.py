@@ -298,9 +298,13 @@ def test_a_session_that_is_ended_from_outside_leaves_a_readable_trajectory(
     child = subprocess.Popen(
         [sys.executable, "-c", ENDLESS, str(path)], env={**os.environ, "PYTHONPATH": "."}
     )
-    _wait_for_steps(path, 3)
-    child.send_signal(sent)
-    child.wait(timeout=30)
+    try:
+        _wait_for_steps(path, 3)
+        child.send_signal(sent)
+        child.wait(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
     trajectory = read_trajectory(path)
     assert len(trajectory.steps) >= 3
     assert len(trajectory.result) == 1
@@ -310,7 +314,8 @@ def test_a_session_that_is_ended_from_outside_leaves_a_readable_trajectory(
 
 
 ENDLESS = """
-import itertools, sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
 from pathlib import Path
 from maskpilot.agent import Scripted, run_session
 from maskpilot.trajectory import TrajectoryWriter
