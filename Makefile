@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-full test-foreign soak check lint types bench clean
+.PHONY: help install demo nano test test-full test-foreign soak check lint types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -51,5 +51,10 @@ bench: $(STAMP) ## Ours beside a peer, as ratios; some minutes
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,bench]'
 	$(BIN)/python -m benchmarks
 
-clean: ## Remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache runs
+nano: $(STAMP) ## Train the small SAM 3 from scratch, then hold it against its gates; hours
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,train]'
+	$(BIN)/python -m maskpilot.segmenters.nano.train --out runs/nano
+	$(BIN)/python -m maskpilot.segmenters.nano.evaluate --checkpoint runs/nano/nano.safetensors
+
+clean: ## Remove the environment and the caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
