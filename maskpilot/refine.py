@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from maskpilot import masks
 from maskpilot.agent import Policy, Replay, run_session
 from maskpilot.errors import InvalidInput, SessionFailed, TrajectoryError
 from maskpilot.images import LoadedImage
-from maskpilot.render import Marks, mask_image, overlay
-from maskpilot.report import write_report
+from maskpilot.results import REPORT, write_results
 from maskpilot.runfolder import RUN, RunFolder, versions
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.tools import FULL
@@ -29,24 +24,19 @@ from maskpilot.trajectory import (
     best_step,
     read_trajectory,
 )
-from maskpilot.types import Budget, Instance, Stop
+from maskpilot.types import Budget, Stop
 
 __all__ = [
     "check_query",
-    "coco_record",
     "prepare",
     "read_session",
     "refine",
     "replay",
-    "result_record",
     "resumable",
-    "write_results",
 ]
 
-MAX_QUERY = 20_000
 
-REPORT = "report.html"
-"""Written last: where it is there, all results of the session are."""
+MAX_QUERY = 20_000
 
 
 def check_query(query: str) -> str:
@@ -136,84 +126,6 @@ def refine(
     return trajectory
 
 
-def write_results(folder: RunFolder, trajectory: Trajectory, image: LoadedImage) -> None:
-    """Write overlay.png, mask.png, instances.json and report.html of a session.
-
-    Raises:
-        RunFolderError: one of them cannot be written.
-    """
-    shown = trajectory.result
-    best = trajectory.ending.best if trajectory.ending else None
-    locked = frozenset(trajectory.steps[best].locked) if best is not None else frozenset()
-    picture = overlay(image.image, shown, marks=Marks(locked=locked)).image
-    folder.write("overlay.png", _png(picture))
-    folder.write("mask.png", _png(mask_image(shown, *image.image.size)))
-    folder.write_json("instances.json", coco_record(trajectory))
-    write_report(folder, [trajectory])
-
-
-def coco_record(trajectory: Trajectory) -> dict[str, Any]:
-    """The result as a COCO instances file: one image, one category named as the query, RLE masks."""
-    image = trajectory.setup.image
-    return {
-        "info": {"description": "segmented by maskpilot", "version": "1.0"},
-        "images": [{"id": 1, "file_name": image.name, "width": image.width, "height": image.height}],
-        "categories": [{"id": 1, "name": trajectory.setup.query}],
-        "annotations": [
-            {
-                "id": number,
-                "image_id": 1,
-                "category_id": 1,
-                "segmentation": _rle_record(instance),
-                "bbox": [instance.box.x0, instance.box.y0, instance.box.width, instance.box.height],
-                "area": masks.area(instance.mask),
-                "iscrowd": 0,
-                "score": instance.score,
-            }
-            for number, instance in enumerate(trajectory.result, start=1)
-        ],
-    }
-
-
-def _instances_record(instances: Sequence[Instance]) -> list[dict[str, Any]]:
-    """Instances as plain data: id, score, box (xyxy pixels), area (pixels), rle (COCO, compressed)."""
-    return [
-        {
-            "id": instance.id,
-            "score": round(instance.score, 6),
-            "box": list(instance.box.xyxy),
-            "area": masks.area(instance.mask),
-            "rle": _rle_record(instance),
-        }
-        for instance in instances
-    ]
-
-
-def result_record(trajectory: Trajectory, image: str, folder: Path) -> dict[str, Any]:
-    """What `maskpilot refine --json` prints.
-
-    Raises:
-        ValueError: the session did not end.
-    """
-    ending = trajectory.ending
-    if ending is None:
-        raise ValueError("result_record: expected a session that ended")
-    return {
-        "query": trajectory.setup.query,
-        "image": image,
-        "verdict": ending.verdict.value,
-        "reason": ending.reason,
-        "stop": ending.stop.value,
-        "rounds": len(trajectory.steps),
-        "instances": _instances_record(trajectory.result),
-        "policy": dict(trajectory.setup.policy),
-        "segmenter": trajectory.setup.segmenter.get("name"),
-        "usage": asdict(ending.usage),
-        "seconds": round(ending.seconds, 3),
-        "run_dir": str(folder),
-    }
-
-
 def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tuple[int, ...]:
     """Decide a recorded session anew, on the kept image.
 
@@ -298,17 +210,6 @@ def _no_shorter(trajectory: Trajectory, recorded: Trajectory | None) -> Trajecto
         return trajectory
     ending = replace(trajectory.ending, best=best_step(recorded.steps), usage=recorded.usage)
     return Trajectory(trajectory.setup, recorded.steps, ending)
-
-
-def _rle_record(instance: Instance) -> dict[str, Any]:
-    mask = instance.mask
-    return {"size": [mask.height, mask.width], "counts": mask.counts.decode("ascii")}
-
-
-def _png(picture: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
 
 
 class _Both:

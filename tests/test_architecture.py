@@ -17,6 +17,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"images", "prompts", "render", "segmenters", "tools", "trajectory"}),
     frozenset({"agent", "runfolder"}),
     frozenset({"report", "testing"}),
+    frozenset({"results"}),
     frozenset({"doctor", "refine"}),
     frozenset({"demo", "evals", "labeling"}),
     frozenset({"cli"}),

@@ -91,6 +91,7 @@ def refine(
     """Segment what a query asks for in one image."""
     from maskpilot import refine as work
     from maskpilot.images import load_image
+    from maskpilot.results import result_record
     from maskpilot.runfolder import RunFolder, locked
     from maskpilot.segmenters import load_segmenter
     from maskpilot.tools import TOOL_SETS
@@ -137,7 +138,7 @@ def refine(
                 setup, loaded, engine, decides, folder, resume=earlier, watch=_Rounds(quiet=as_json)
             )
     if as_json:
-        print_json(work.result_record(trajectory, str(image), out))
+        print_json(result_record(trajectory, str(image), out))
     else:
         _summary(trajectory, out)
     if trajectory.ending and trajectory.ending.stop is Stop.interrupted:
