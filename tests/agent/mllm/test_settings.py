@@ -190,3 +190,11 @@ def test_settings_of_a_request_reach_the_endpoint() -> None:
         with connect(settings, {}) as wire:
             wire.send(Request((Message(Role.user, "Find the cups."),)))
         assert {"temperature": 0.5, "reasoning_effort": "low", "top_k": 1}.items() <= server.bodies[0].items()
+
+
+def test_the_file_in_the_documentation_is_one_that_can_be_used(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "endpoints" / "README.md").read_text("utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    settings = from_env_and_file({}, {}, config(tmp_path, example))
+    assert settings is not None
+    assert (settings.model, settings.temperature, settings.extra) == ("qwen3-vl:8b", 0.2, {"top_k": 20})
