@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from maskpilot import masks
-from maskpilot.types import Box
+from maskpilot.types import Box, Mask
 
 SMALL = arrays.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -70,3 +70,16 @@ def test_matching_takes_the_best_pair_first_and_each_mask_once() -> None:
 def test_empty_masks_match_nothing() -> None:
     empty = masks.encode(np.zeros((3, 3), np.bool_))
     assert masks.match([empty], [empty], at_least=0.0) == {}
+
+
+@pytest.mark.parametrize("counts", [b"1", b"0", b"_1", b"99"])
+def test_run_lengths_that_do_not_fill_the_image_are_refused(counts: bytes) -> None:
+    with pytest.raises(ValueError, match="expected runs of 20 pixels"):
+        masks.decode(Mask(5, 4, counts))
+
+
+@given(SMALL)
+def test_run_lengths_alternate_down_the_columns(pixels: NDArray[np.bool_]) -> None:
+    lengths = masks.run_lengths(masks.encode(pixels))
+    values = np.arange(len(lengths)) % 2 == 1
+    assert np.array_equal(np.repeat(values, lengths), pixels.T.reshape(-1))

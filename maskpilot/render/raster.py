@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from maskpilot.masks import run_lengths
 from maskpilot.render.view import Rect, View
 from maskpilot.types import Instance, Mask
 
@@ -72,7 +73,7 @@ def decode_part(mask: Mask, part: Rect) -> NDArray[np.bool_]:
     The cost goes with the columns asked for, not with the image: on 50 megapixels a full decode of each
     small mask is what would take the time.
     """
-    edges = np.cumsum(_run_lengths(mask.counts))
+    edges = np.cumsum(run_lengths(mask))
     first, last = part.x0 * mask.height, part.x1 * mask.height
     bounds = np.clip(edges, first, last) - first
     starts, ends = bounds[0:-1:2], bounds[1::2]
@@ -136,20 +137,3 @@ def _shown(instance: Instance, view: View) -> Rect | None:
         min(view.height, math.ceil(y1 - 1e-6)),
     )
     return rect if rect.width > 0 and rect.height > 0 else None
-
-
-def _run_lengths(counts: bytes) -> NDArray[np.int64]:
-    """COCO's compressed run lengths, background first (`rleFrString` in cocoapi's maskApi.c).
-
-    A number is written five bits a character, lowest first; 32 says that more follow, and the sign is
-    that of the last five bits. From the fourth number on it is the difference to the one two before.
-    """
-    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero((digits & 32) == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    values = np.add.reduceat((digits & 31) << (5 * place), starts)
-    values -= ((digits[ends] & 16) != 0) * (np.int64(1) << (5 * (place[ends] + 1)))
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
