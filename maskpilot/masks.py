@@ -80,11 +80,17 @@ def tight_box(mask: Mask) -> Box | None:
 def run_lengths(mask: Mask) -> NDArray[np.int64]:
     """Lengths of the runs down the columns, background first: (runs,) int64, in pixels.
 
-    COCO's compressed form (`rleFrString` in cocoapi's maskApi.c): a number is written five bits a character, lowest first; 32 says that more follow, and the sign is
-    that of the last five bits. From the fourth number on it is the difference to the one two before.
+    COCO's compressed form (`rleFrString` in cocoapi's maskApi.c): a number is written five bits a
+    character, lowest first; 32 says that more follow, and the sign is that of the last five bits. From the
+    fourth number on it is the difference to the one two before.
+
+    Raises:
+        ValueError: the counts end within a number.
     """
     digits = np.frombuffer(mask.counts, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((digits & 32) == 0)
+    if not len(ends) or ends[-1] != len(digits) - 1:
+        raise ValueError("run_lengths: expected compressed COCO counts, got ones that are cut off")
     starts = np.concatenate([[0], ends[:-1] + 1])
     place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
     values = np.add.reduceat((digits & 31) << (5 * place), starts)

@@ -78,6 +78,12 @@ def test_run_lengths_that_do_not_fill_the_image_are_refused(counts: bytes) -> No
         masks.decode(Mask(5, 4, counts))
 
 
+@pytest.mark.parametrize("counts", [b"_", b"1_"])
+def test_run_lengths_that_are_cut_off_are_refused(counts: bytes) -> None:
+    with pytest.raises(ValueError, match="cut off"):
+        masks.decode(Mask(5, 4, counts))
+
+
 @given(SMALL)
 def test_run_lengths_alternate_down_the_columns(pixels: NDArray[np.bool_]) -> None:
     lengths = masks.run_lengths(masks.encode(pixels))
