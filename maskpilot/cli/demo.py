@@ -74,7 +74,8 @@ def print_table(record: dict[str, Any], folder: Path) -> None:
     console.print(table)
     console.print(f"Simulated: the annotator sees the ground truth. {_about(record['segmenter'])}")
     console.print(
-        "For real use: maskpilot refine IMAGE QUERY --segmenter sam3 --out DIR (weights: docs/segmenters.md)"
+        "For real use: maskpilot refine IMAGE QUERY --model MODEL --out DIR; SAM 3's weights: "
+        "docs/segmenters.md, models: docs/endpoints"
     )
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
