@@ -14,6 +14,7 @@ from maskpilot.agent.mllm.reading import (
     encodable,
     is_readable,
     kind,
+    named,
     tokens,
     without_nulls,
 )
@@ -142,13 +143,14 @@ def _calls(message: Mapping[str, Any], turn: int) -> tuple[tuple[ToolCall, ...],
     raw_calls = []
     for number, raw in enumerate(found or []):
         function = raw.get("function") if isinstance(raw, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(name, str) or not name.strip():
-            raise Broken("expected a tool call with the name of a function, got one without")
+        if not isinstance(function, Mapping):
+            raise Broken(f"expected a tool call of a function, got {kind(function)}")
         call_id = raw.get("id")
         if not isinstance(call_id, str) or not call_id or any(call.id == call_id for call in calls):
             call_id = f"call_{turn}_{number}"
-        calls.append(ToolCall(name.strip(), arguments(function.get("arguments")), encodable(call_id)))
+        calls.append(
+            ToolCall(named(function.get("name")), arguments(function.get("arguments")), encodable(call_id))
+        )
         raw_calls.append(dict(raw))
     return tuple(calls), raw_calls
 

@@ -18,6 +18,7 @@ __all__ = [
     "encodable",
     "is_readable",
     "kind",
+    "named",
     "parsed",
     "tokens",
     "without_nulls",
@@ -26,6 +27,9 @@ __all__ = [
 UNREADABLE = ""
 """The key under which arguments that are no JSON object lie in a `ToolCall`, as text."""
 
+
+NAMELESS = "unnamed"
+"""Stands for the name of a call that has none: the model is told that there is no such tool, and goes on."""
 
 DEEPEST = 100
 """Levels of nesting that a message may have to be sent back."""
@@ -117,6 +121,11 @@ def without_nulls(value: Any, *, room: int = DEEPEST) -> Any:
 
 def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def named(name: object) -> str:
+    """The name of a call, however little of one there is."""
+    return name.strip() or NAMELESS if isinstance(name, str) else NAMELESS
 
 
 def kind(value: Any) -> str:

@@ -14,6 +14,7 @@ from maskpilot.agent.mllm.reading import (
     encodable,
     is_readable,
     kind,
+    named,
     tokens,
     without_nulls,
 )
@@ -146,12 +147,10 @@ def _end(calls: Sequence[ToolCall], refusals: Sequence[str], why: str) -> ReplyE
 
 
 def _call(item: Mapping[str, Any], earlier: Sequence[ToolCall], made_id: str) -> ToolCall:
-    name, call_id = item.get("name"), item.get("call_id")
-    if not isinstance(name, str) or not name.strip():
-        raise Broken("expected a function call with a name, got one without")
+    call_id = item.get("call_id")
     if not isinstance(call_id, str) or not call_id or any(call.id == call_id for call in earlier):
         call_id = made_id
-    return ToolCall(name.strip(), arguments(item.get("arguments")), encodable(call_id))
+    return ToolCall(named(item.get("name")), arguments(item.get("arguments")), encodable(call_id))
 
 
 def _sort_parts(content: Any, texts: list[str], refusals: list[str]) -> None:
@@ -187,8 +186,8 @@ def _echo(
     """
     reasoned = [item for item in output if item.get("type") == "reasoning"]
     whole = all(item.get("encrypted_content") for item in reasoned)
-    sent_ids = [item.get("call_id") for item in output if item.get("type") == "function_call"]
-    intact = sent_ids == [call.id for call in calls] and all(
+    sent = [(item.get("call_id"), item.get("name")) for item in output if item.get("type") == "function_call"]
+    intact = sent == [(call.id, call.name) for call in calls] and all(
         isinstance(raw, str) and is_readable(call) for raw, call in zip(raw_arguments, calls, strict=True)
     )
     if reasoned and whole and intact:

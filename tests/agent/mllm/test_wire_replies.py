@@ -8,7 +8,7 @@ import pytest
 from maskpilot.agent.mllm import chat, responses
 from maskpilot.agent.mllm.exchange import Message, Reply, Role
 from maskpilot.agent.mllm.failures import EndpointError, OutOfTime
-from maskpilot.agent.mllm.reading import UNREADABLE, Broken, arguments
+from maskpilot.agent.mllm.reading import NAMELESS, UNREADABLE, Broken, arguments
 from maskpilot.testing import Answer, Says
 from maskpilot.testing.faults import (
     ARGUMENTS_AS_OBJECT,
@@ -156,7 +156,6 @@ def test_arguments(raw: Any, read: Any) -> None:
         message(tool_calls={"name": "reset"}),
         message(tool_calls=[7]),
         message(tool_calls=[{"id": "c", "function": None}]),
-        message(tool_calls=[{"id": "c", "function": {"name": None}}]),
         {"choices": [{"message": {"content": "x"}, "finish_reason": "error"}]},
     ],
     ids=repr,
@@ -164,6 +163,18 @@ def test_arguments(raw: Any, read: Any) -> None:
 def test_what_is_no_chat_completion(payload: Any) -> None:
     with pytest.raises(Broken, match=r"expected|reports an error"):
         chat.read(payload, 1)
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", 7])
+def test_a_call_without_a_name_is_a_call_of_no_tool(name: object) -> None:
+    said = message(tool_calls=[{"id": "c", "function": {"name": name, "arguments": "{}"}}])
+    reply = chat.read(said, 1)
+    assert [call.name for call in reply.calls] == [NAMELESS]
+    assert reply.echo["tool_calls"][0]["function"]["name"] == NAMELESS
+    item = {"type": "function_call", "call_id": "c", "name": name, "arguments": "{}"}
+    answered = responses.read({"output": [item]}, 1)
+    assert [call.name for call in answered.calls] == [NAMELESS]
+    assert [sent["name"] for sent in answered.echo] == [NAMELESS]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +187,6 @@ def test_what_is_no_chat_completion(payload: Any) -> None:
         {"output": []},
         {"output": ["x"]},
         {"output": [{"type": "message", "content": 7}]},
-        {"output": [{"type": "function_call", "call_id": "c"}]},
     ],
     ids=repr,
 )
