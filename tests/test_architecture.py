@@ -13,7 +13,7 @@ from maskpilot import errors
 PACKAGE = Path(maskpilot.__file__).parent
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "types"}),
-    frozenset({"masks", "scenes"}),
+    frozenset({"lines", "masks", "scenes"}),
     frozenset({"images", "prompts", "render", "segmenters", "tools", "trajectory"}),
     frozenset({"agent", "runfolder"}),
     frozenset({"report", "testing"}),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 from maskpilot.errors import RunFolderError
 from maskpilot.evals.types import SampleScore
+from maskpilot.lines import append_line
 from maskpilot.types import Usage
 
 __all__ = ["RESULTS", "Outcome", "ResultsFile", "read_results"]
@@ -88,15 +88,9 @@ class ResultsFile:
             RunFolderError: the disk is full or refuses; the file is as it was before.
         """
         line = json.dumps(asdict(outcome), default=_plain, allow_nan=False).encode() + b"\n"
-        before = self._file.seek(0, os.SEEK_END)
         try:
-            while line:
-                line = line[self._file.write(line) :]
-            os.fsync(self._file.fileno())
-        except BaseException as error:  # Ctrl-C too must not leave half a line
-            self._file.truncate(before)
-            if not isinstance(error, OSError):
-                raise
+            append_line(self._file, line)
+        except OSError as error:
             raise RunFolderError(
                 f"{self._path}: cannot be written ({error.strerror}); what was scored before is intact. "
                 "Make room, then go on with --resume"

@@ -6,10 +6,8 @@ last line, and perhaps the end of the line before: the reader gives what is ther
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from maskpilot.errors import RunFolderError, TrajectoryError
+from maskpilot.lines import append_line
 from maskpilot.trajectory.records import read_ending, read_setup, read_step, step_record
 from maskpilot.trajectory.session import Ending, Setup, Step, Trajectory
 
@@ -99,15 +98,9 @@ class TrajectoryWriter:
     def _write(self, record: Mapping[str, Any]) -> None:
         if self._failed:  # a record is missing: what follows it would make no sense
             raise RunFolderError(f"{self._path}: an earlier record could not be written")
-        line = _line(record)
-        begin = self._file.tell()
         try:
-            while line:
-                line = line[self._file.write(line) :]
-            os.fsync(self._file.fileno())
+            append_line(self._file, _line(record))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.truncate(self._file.seek(begin))
             self._failed = True
             raise RunFolderError(
                 f"{self._path}: cannot be written ({error.strerror}); what was recorded before is intact. "
@@ -159,14 +152,13 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 
 def _cut_unfinished(file: io.FileIO) -> None:
-    """Leave the file open behind its last whole record; an ending goes too, since the session goes on."""
+    """Leave the file with its last whole record at its end; an ending goes too, since the session goes on."""
     lines = file.read().splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):
         lines.pop()
     if lines and lines[-1].startswith(b'{"kind": "end"'):
         lines.pop()
     file.truncate(sum(len(line) for line in lines))
-    file.seek(0, os.SEEK_END)
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
