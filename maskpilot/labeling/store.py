@@ -1,0 +1,257 @@
+"""The results of a labeling run: one SQLite file in which an image is there whole or not at all.
+
+Write-ahead logging, so that a run can be read while it is written; every commit is on disk before it returns,
+so that whatever ends the process or the machine, no image is lost and none is labeled twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from maskpilot.errors import RunFolderError
+from maskpilot.labeling.rows import (
+    SCHEMA,
+    TABLES,
+    image_row,
+    label_row,
+    plain,
+    read_class,
+    read_label,
+    session_row,
+)
+from maskpilot.labeling.types import ClassLabels, Failure, ImageLabels, Label, LabeledFile
+from maskpilot.types import ImageRef, Usage
+
+__all__ = ["LABELS", "SeenFile", "Store"]
+
+LABELS = "labels.sqlite"
+"""Name of the file in a run folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFile:
+    """A file as it was last seen: while size and time stay the same, so does its content."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+class Store:
+    """Reads and writes the results of a run. Used from one thread.
+
+    Args:
+        path: the file; it is made where it is missing, unless `read_only`.
+        read_only: for export and summaries, also while another process writes.
+
+    Raises:
+        RunFolderError: it is missing, damaged, of another version, or the disk refuses. Every method raises
+            it likewise; what was committed before is not touched.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
+        if read_only and not path.is_file():
+            raise RunFolderError(f"{path}: no such file; label something first")
+        with self._told():
+            mode = "ro" if read_only else "rwc"
+            # Autocommit: transactions begin and end where the code says so.
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=30.0,
+            )
+            try:
+                self._prepare(read_only=read_only)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Closing twice does no harm."""
+        with self._told():
+            self._db.close()
+
+    def seen(self, path: str, file: SeenFile) -> None:
+        """Remember which content a file has."""
+        row = (os.fsencode(path), file.size, file.mtime_ns, file.sha256)
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+
+    def files(self) -> dict[str, SeenFile]:
+        """All files that were seen, by path."""
+        rows = self._rows("SELECT path, size, mtime_ns, sha256 FROM files")
+        return {os.fsdecode(path): SeenFile(size, mtime, sha256) for path, size, mtime, sha256 in rows}
+
+    def labeled(self) -> set[str]:
+        """Content (SHA-256) of all labeled images."""
+        return {sha256 for (sha256,) in self._rows("SELECT sha256 FROM images")}
+
+    def commit(self, labels: ImageLabels) -> bool:
+        """Keep the labels of an image, all of them or none.
+
+        Returns:
+            False where this content was labeled before; what was kept then stays.
+        """
+        sha256 = labels.image.sha256
+        with self._transaction():
+            insert = "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?, ?)"
+            if not self._db.execute(insert, image_row(labels)).rowcount:
+                return False
+            for number, one in enumerate(labels.classes):
+                self._db.execute(
+                    "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    session_row(sha256, number, one),
+                )
+                self._db.executemany(
+                    "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [label_row(sha256, number, label) for label in one.labels],
+                )
+            self._db.execute("DELETE FROM failures WHERE sha256 = ?", (sha256,))
+        return True
+
+    def fail(self, failure: Failure) -> None:
+        """Keep why a file could not be labeled, in place of an earlier reason, and what the attempt cost."""
+        path = os.fsencode(failure.path)
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
+                (path, failure.sha256, plain(failure.cause), plain(failure.error)),
+            )
+            if failure.usage != Usage():
+                usage = json.dumps(asdict(failure.usage))
+                self._db.execute("INSERT INTO spent VALUES (?, ?)", (path, usage))
+
+    def forgive(self, path: str) -> None:
+        """Forget that a file failed, since it is tried again or was labeled after all."""
+        with self._transaction():
+            self._db.execute("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
+
+    def failures(self) -> list[Failure]:
+        """Files that could not be labeled, by path; without what the attempts cost."""
+        rows = self._rows("SELECT path, cause, error, sha256 FROM failures ORDER BY path")
+        return [Failure(os.fsdecode(path), cause, error, sha256) for path, cause, error, sha256 in rows]
+
+    def spent(self) -> Usage:
+        """What is known here of what the run has cost; what lies in session logs comes on top."""
+        usages = (*self._rows("SELECT usage FROM sessions"), *self._rows("SELECT usage FROM spent"))
+        return sum((Usage(**json.loads(usage)) for (usage,) in usages), Usage())
+
+    def images(self) -> Iterator[ImageLabels]:
+        """Labels of every labeled content, by its hash; one image in memory at a time.
+
+        What is committed meanwhile is not among them.
+        """
+        query = "SELECT sha256, suffix, name, width, height, seconds FROM images ORDER BY sha256"
+        with self._told(), closing(self._db.execute(query)) as rows:
+            for sha256, suffix, name, width, height, seconds in rows:
+                image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
+                yield ImageLabels(image, self._classes(image), seconds)
+
+    def labeled_files(self) -> Iterator[LabeledFile]:
+        """Every file whose content is labeled, by path; one image in memory at a time."""
+        query = (
+            "SELECT files.path, images.sha256, suffix, name, width, height, seconds FROM files "
+            "JOIN images USING (sha256) ORDER BY files.path"
+        )
+        with self._told(), closing(self._db.execute(query)) as rows:
+            for path, sha256, suffix, name, width, height, seconds in rows:
+                image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
+                yield LabeledFile(os.fsdecode(path), ImageLabels(image, self._classes(image), seconds))
+
+    def counts(self) -> Counter[str]:
+        """How many "images", "labels", "failures" there are, and images to "review"."""
+        found: Counter[str] = Counter()
+        for table in ("images", "labels", "failures"):
+            found[table] = self._rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 (our own names)
+        doubtful = (
+            "SELECT count(*) FROM (SELECT sha256 FROM sessions WHERE review != '[]' "
+            "UNION SELECT sha256 FROM labels WHERE review != '[]')"
+        )
+        found["review"] = self._rows(doubtful)[0][0]
+        return found
+
+    def _classes(self, image: ImageRef) -> tuple[ClassLabels, ...]:
+        labels: dict[int, list[Label]] = {}
+        query = (
+            "SELECT class, id, score, text, counts, review FROM labels WHERE sha256 = ? ORDER BY class, id"
+        )
+        for number, *row in self._rows(query, image.sha256):
+            labels.setdefault(number, []).append(self._read(lambda: read_label(image, *row)))  # noqa: B023
+        query = (
+            "SELECT class, query, policy, model, stop, rounds, rating, review, usage, number "
+            "FROM sessions WHERE sha256 = ? ORDER BY number"
+        )
+        return tuple(
+            self._read(lambda: read_class(row, tuple(labels.get(row[-1], ()))))  # noqa: B023
+            for row in self._rows(query, image.sha256)
+        )
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._told():
+            return self._db.execute(query, values).fetchall()
+
+    def _read(self, make: Any) -> Any:
+        try:
+            return make()
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{self._path}: holds a damaged record ({error})") from error
+
+    def _prepare(self, *, read_only: bool) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in {0, SCHEMA}:
+            raise RunFolderError(
+                f"{self._path}: has schema {version}, this version reads {SCHEMA}; use the version of "
+                "maskpilot that wrote it"
+            )
+        if read_only:
+            return
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")  # what was paid for survives a power cut, too
+        if version == 0:
+            with self._transaction():
+                for statement in TABLES.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of what is done within it, or nothing."""
+        with self._told():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RunFolderError(
+                f"{self._path}: {error}; what was committed before is intact. Make room, or see that the "
+                "disk is a local one and nothing else writes there; then the same command goes on"
+            ) from error
