@@ -15,10 +15,10 @@ from contextlib import closing
 from pathlib import Path
 
 from maskpilot.agent import OracleErrors
+from maskpilot.crew.progress import watch_on
 from maskpilot.evals.datasets import open_dataset
 from maskpilot.evals.pilots import Pilot, one_shot, oracle
 from maskpilot.evals.plan import Plan
-from maskpilot.evals.progress import watch_on
 from maskpilot.evals.report import write_report
 from maskpilot.evals.run import Run
 from maskpilot.evals.runner import run_eval

@@ -16,7 +16,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"lines", "masks", "scenes"}),
     frozenset({"images", "prompts", "render", "segmenters", "tools", "trajectory"}),
     frozenset({"agent", "runfolder"}),
-    frozenset({"report", "testing"}),
+    frozenset({"crew", "report", "testing"}),
     frozenset({"results"}),
     frozenset({"doctor", "refine"}),
     frozenset({"demo", "evals", "labeling"}),

@@ -105,10 +105,10 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a data set and score the answers: official metrics, the loop, a report."""
+    from maskpilot.crew.progress import watch_on
     from maskpilot.errors import InvalidInput
     from maskpilot.evals.datasets import open_dataset
     from maskpilot.evals.plan import Plan
-    from maskpilot.evals.progress import watch_on
     from maskpilot.evals.report import write_report
     from maskpilot.evals.run import Ended
     from maskpilot.evals.runner import run_eval

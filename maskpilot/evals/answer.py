@@ -11,8 +11,8 @@ import numpy as np
 
 from maskpilot import masks
 from maskpilot.agent import OneShot, Replay, run_session
+from maskpilot.crew.control import Control, Supervised
 from maskpilot.errors import MaskpilotError, RunFolderError, SessionFailed, TrajectoryError
-from maskpilot.evals.control import Control, Supervised
 from maskpilot.evals.loop_metrics import session_values
 from maskpilot.evals.metrics import measure
 from maskpilot.evals.opened import OpenImages

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from maskpilot.crew.settings import differences
 from maskpilot.errors import InvalidInput
 from maskpilot.evals.loop_metrics import LOOP_METRICS
 from maskpilot.evals.metrics import METRICS, Metric
 from maskpilot.evals.notices import run_notices
-from maskpilot.evals.plan import differences
 from maskpilot.evals.run import Run
 from maskpilot.evals.statistics import Estimate, paired_mean, paired_sums
 from maskpilot.evals.types import SampleScore

@@ -1,23 +1,20 @@
-"""Threads that answer samples, and the one that writes down what becomes of them."""
+"""Answers samples, many at a time, and writes down what becomes of them."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
-from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
-from maskpilot.errors import RunFolderError
+from maskpilot.crew.control import MAX_FAILURES_IN_A_ROW, Control
+from maskpilot.crew.progress import Watch
+from maskpilot.crew.threads import shared, work
 from maskpilot.evals.answer import Job, answer
-from maskpilot.evals.control import MAX_FAILURES_IN_A_ROW, Control
 from maskpilot.evals.opened import OpenImages
 from maskpilot.evals.plan import Plan
-from maskpilot.evals.progress import Standing, Watch
+from maskpilot.evals.progress import Standing
 from maskpilot.evals.results import Outcome, ResultsFile
 from maskpilot.evals.run import Ended, session_usage
 from maskpilot.evals.types import Sample
@@ -26,9 +23,6 @@ from maskpilot.runfolder import RunFolder, versions
 __all__ = ["Crew"]
 
 Task = tuple[int, Sample]
-
-Message = Outcome | BaseException | str | None
-"""What a thread says: a sample's outcome, what nothing can be done about, a note, or that it is gone."""
 
 
 class Crew:
@@ -50,7 +44,7 @@ class Crew:
         earlier: Sequence[Outcome],
         results: ResultsFile,
         total: int,
-        watch: Watch,
+        watch: Watch[Standing],
     ) -> None:
         self._plan, self._results, self._watch = plan, results, watch
         self._total = total
@@ -79,16 +73,15 @@ class Crew:
             KeyboardInterrupt: at the second Ctrl-C.
         """
         self._tell()
-        done: SimpleQueue[Message] = SimpleQueue()
-        pull = _shared(tasks)
-        crew = min(self._plan.workers, len(tasks))
-        with closing(self._images), _ctrl_c(lambda: self._stop(done)):
-            for _ in range(crew):
-                # Daemons: a second Ctrl-C leaves at once; what they were at is on disk up to its last round.
-                threading.Thread(target=self._answer, args=(pull, done.put), daemon=True).start()
-            problem = self._collect(done, crew)
-        if problem is not None:
-            raise problem
+        with closing(self._images):
+            work(
+                shared(tasks),
+                self._answer,
+                self._take,
+                workers=min(self._plan.workers, len(tasks)),
+                control=self._control,
+                note=self._watch.note,
+            )
         return self._ended()
 
     def _ended(self) -> Ended:
@@ -105,42 +98,12 @@ class Crew:
             return Ended.only_failures
         return Ended.interrupted
 
-    def _stop(self, done: SimpleQueue[Message]) -> None:
-        """The first Ctrl-C. It may come at any moment, so it leaves everything to the loop that waits."""
-        self._control.stop()
-        done.put("stopping after the requests in flight; Ctrl-C again leaves at once")
-
-    def _collect(self, done: SimpleQueue[Message], crew: int) -> BaseException | None:
-        """Write down what the crew does until all of it is gone; the first fatal error, if there was one."""
-        problem: BaseException | None = None
-        while crew:
-            item = done.get()
-            if isinstance(item, str):
-                self._watch.note(item)
-            elif not isinstance(item, Outcome):
-                crew -= 1
-                problem = problem or item
-            else:
-                try:
-                    self._take(item)
-                except RunFolderError as error:
-                    problem = problem or error
-            if problem is not None:
-                self._control.stop()
-        return problem
-
-    def _answer(self, pull: Callable[[], Task | None], put: Callable[[Message], None]) -> None:
-        """What each thread does; it ends with None, or with what nothing can be done about."""
-        try:
-            while not self._control.stopped and (task := pull()) is not None:
-                outcome = answer(self._job, *task)
-                if outcome is not None:
-                    self._control.saw(failure=outcome.failed)
-                    put(outcome)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            put(error)
-        else:
-            put(None)
+    def _answer(self, task: Task) -> Outcome | None:
+        """What each thread does."""
+        outcome = answer(self._job, *task)
+        if outcome is not None:
+            self._control.saw(failure=outcome.failed)
+        return outcome
 
     def _take(self, outcome: Outcome) -> None:
         self._results.append(outcome)
@@ -171,38 +134,3 @@ class Crew:
                 fresh=self._fresh,
             )
         )
-
-
-@contextmanager
-def _ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first Ctrl-C, and let the second one through.
-
-    Only the main thread may ask for that; elsewhere, and where Ctrl-C is ignored (a shell's background jobs),
-    nothing changes.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
-        yield
-        return
-
-    def first(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _shared(tasks: Sequence[Task]) -> Callable[[], Task | None]:
-    """The next task for whoever asks; None when there is none left."""
-    left: Iterator[Task] = iter(tasks)
-    lock = threading.Lock()
-
-    def pull() -> Task | None:
-        with lock:
-            return next(left, None)
-
-    return pull

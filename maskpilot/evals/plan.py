@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from maskpilot.segmenters.base import Segmenter
 from maskpilot.tools import FULL
 from maskpilot.types import Budget
 
-__all__ = ["Plan", "differences", "select", "settings"]
+__all__ = ["Plan", "select", "settings"]
 
 
 @dataclass(frozen=True)
@@ -103,21 +103,3 @@ def settings(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:
         "seed": plan.seed,
         "baseline": plan.baseline,
     }
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two settings, one line each: `budget.max_rounds: was 20, now 10`."""
-    old, new = dict(_flat(before)), dict(_flat(now))
-    return [
-        f"{name}: was {old.get(name, 'not there')}, now {new.get(name, 'not there')}"
-        for name in dict.fromkeys((*old, *new))
-        if old.get(name) != new.get(name)
-    ]
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value

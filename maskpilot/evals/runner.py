@@ -11,22 +11,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from maskpilot.crew.progress import Quiet, Watch
+from maskpilot.crew.settings import differences
 from maskpilot.errors import RunFolderError
 from maskpilot.evals.crew import Crew
-from maskpilot.evals.plan import Plan, differences, select, settings
-from maskpilot.evals.progress import Standing, Watch
+from maskpilot.evals.plan import Plan, select, settings
+from maskpilot.evals.progress import Standing
 from maskpilot.evals.results import RESULTS, ResultsFile
 from maskpilot.evals.run import Run, read_run
 from maskpilot.evals.types import Sample
 from maskpilot.runfolder import RUN, RunFolder, locked, versions
 
 __all__ = ["run_eval"]
-
-
-class _Quiet:
-    def __call__(self, standing: Standing) -> None: ...
-
-    def note(self, message: str) -> None: ...
 
 
 def run_eval(
@@ -37,7 +33,7 @@ def run_eval(
     overwrite: bool = False,
     retry_failed: bool = False,
     failures_as_zero: bool = False,
-    watch: Watch | None = None,
+    watch: Watch[Standing] | None = None,
 ) -> Run:
     """Answer and score every sample of a plan that the run folder does not hold yet.
 
@@ -60,7 +56,7 @@ def run_eval(
         RunFolderError: the folder is in use, holds something else, or cannot be written.
         DatasetError: the data set cannot be listed.
     """
-    tell = watch or _Quiet()
+    tell = watch or Quiet()
     samples = select(plan.dataset, plan.limit, plan.seed)
     with locked(path):
         folder = _folder(plan, samples, path, resume=resume, overwrite=overwrite)

@@ -13,8 +13,8 @@ import pytest
 from maskpilot.agent import Observation, OneShot, OracleErrors, Policy
 from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderError, SegmenterError
 from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
-from maskpilot.evals.plan import Plan, differences, select
-from maskpilot.evals.progress import Lines, Standing
+from maskpilot.evals.plan import Plan, select
+from maskpilot.evals.progress import Standing
 from maskpilot.evals.results import RESULTS, read_results
 from maskpilot.evals.run import Ended, Run, read_run
 from maskpilot.evals.summary import summarise, summary_record
@@ -378,30 +378,10 @@ def test_a_stopped_session_is_not_a_result(tmp_path: Path) -> None:
     assert [outcome.number for outcome in run.outcomes] == [1]
 
 
-def test_differences_name_what_changed() -> None:
-    before = {"a": 1, "b": {"c": 2, "d": [1, 2]}}
-    assert differences(before, {"a": 1, "b": {"c": 2, "d": (1, 2)}}) == []
-    assert differences(before, {"a": 1, "b": {"c": 3, "d": [1, 2]}, "e": 5}) == [
-        "b.c: was 2, now 3",
-        "e: was not there, now 5",
-    ]
-
-
 def test_progress_says_all_that_matters(tmp_path: Path) -> None:
     standing = Standing(30, 2, 100, 0.6543, 12_345, 1.5, 64.0, 32)
     assert standing.line == ("30 done, 2 failed, mean IoU 0.654, 12,345 tokens, cost 1.5, 2 min 16 s to go")
     assert Standing(0, 0, 3, None, 0, None, 0.0, 0).line == "0 done, 0 failed"
-
-
-def test_plain_lines_come_now_and_then(tmp_path: Path) -> None:
-    out, now = (tmp_path / "log").open("w+"), 0.0
-    lines = Lines(out, every=5.0, clock=lambda: now)
-    with out:
-        for done in range(11):
-            now = float(done)
-            lines(Standing(done, 0, 10, 0.5, 0, None, now, done))
-        out.seek(0)
-        assert [line.split(":")[0] for line in out] == ["0/10", "5/10", "10/10"]
 
 
 def test_results_are_plain_json(tmp_path: Path) -> None:

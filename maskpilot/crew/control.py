@@ -60,6 +60,10 @@ class Control:
     def stop(self) -> None:
         self._stopped.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Pause, and end the pause when somebody calls `stop`; True where the run is stopped."""
+        return self.stopped or self._stopped.wait(seconds) or self.stopped
+
 
 class Supervised:
     """Asks before every decision whether the run goes on, and counts what each one cost."""

@@ -1,0 +1,1 @@
+"""What evals and labeling share when many sessions run at a time."""
