@@ -14,6 +14,9 @@ from maskpilot.crew.interrupts import ctrl_c
 
 __all__ = ["shared", "work"]
 
+POLL = 0.2
+"""Seconds. A Ctrl-C in the moment in which a wait begins does not end it: it is seen after the wait."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -134,9 +137,12 @@ def _collect(
     problem: BaseException | None = None
     until: float | None = None
     while crew:
+        left = POLL if until is None else max(until - time.monotonic(), 0.0)
         try:
-            message = said.get(timeout=None if until is None else max(until - time.monotonic(), 0.0))
+            message = said.get(timeout=min(left, POLL))
         except Empty:
+            if left:
+                continue
             break
         try:
             match message:
