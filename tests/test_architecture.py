@@ -15,7 +15,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "types"}),
     frozenset({"lines", "masks", "scenes"}),
     frozenset({"images", "prompts", "render", "segmenters", "tools", "trajectory"}),
-    frozenset({"agent", "runfolder"}),
+    frozenset({"agent", "annotations", "runfolder"}),
     frozenset({"crew", "report", "testing"}),
     frozenset({"results"}),
     frozenset({"doctor", "refine"}),

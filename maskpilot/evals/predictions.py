@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from maskpilot import masks
+from maskpilot.annotations.files import check_id, field, read_json
+from maskpilot.annotations.shapes import to_mask
 from maskpilot.errors import DatasetError, ImageError
-from maskpilot.evals.datasets.files import check_id, field, read_json
-from maskpilot.evals.datasets.shapes import to_mask
 from maskpilot.evals.types import Dataset, Sample
 from maskpilot.images import load_truth
 from maskpilot.types import Instance, Mask

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from maskpilot import masks
+from maskpilot.annotations.cocofile import CocoFile, is_id, read_coco
+from maskpilot.annotations.files import field, first_that_exists, inside, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.cocofile import CocoFile, is_id, read_coco
 from maskpilot.evals.datasets.entry import About, Options, open_image
-from maskpilot.evals.datasets.files import field, first_that_exists, inside, safe_id
 from maskpilot.evals.types import Dataset, Sample, Truth
 from maskpilot.images import LoadedImage
 

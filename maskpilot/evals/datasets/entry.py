@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskpilot.annotations.files import safe_id
 from maskpilot.errors import DatasetError, ImageError
-from maskpilot.evals.datasets.files import safe_id
 from maskpilot.evals.types import Sample, Truth
 from maskpilot.images import LoadedImage, load_image
 

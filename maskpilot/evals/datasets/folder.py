@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from maskpilot import masks
+from maskpilot.annotations.files import check_id, field, first_that_exists, inside, read_lines, safe_id
 from maskpilot.errors import DatasetError, ImageError
 from maskpilot.evals.datasets.entry import About, Listed, Options, Record
-from maskpilot.evals.datasets.files import check_id, field, first_that_exists, inside, read_lines, safe_id
 from maskpilot.evals.types import Dataset, Sample, Truth
 from maskpilot.images import load_truth
 from maskpilot.types import Mask

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from maskpilot import masks
+from maskpilot.annotations.files import field, first_that_exists, parse_json, safe_id
+from maskpilot.annotations.shapes import paint
 from maskpilot.errors import DatasetError
 from maskpilot.evals.datasets.entry import About, Listed, Options, Record
-from maskpilot.evals.datasets.files import field, first_that_exists, parse_json, safe_id
-from maskpilot.evals.datasets.shapes import paint
 from maskpilot.evals.types import Dataset, Sample, Truth
 
 __all__ = ["ABOUT", "open_reasonseg"]

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from maskpilot.annotations.cocofile import CocoFile, is_id, read_coco
+from maskpilot.annotations.files import check_id, field, first_that_exists, inside, read_json, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.cocofile import CocoFile, is_id, read_coco
 from maskpilot.evals.datasets.entry import About, Listed, Options, Record
-from maskpilot.evals.datasets.files import check_id, field, first_that_exists, inside, read_json, safe_id
 from maskpilot.evals.datasets.pickles import read_pickle
 from maskpilot.evals.types import Dataset, Sample, Truth
 

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from maskpilot.annotations.cocofile import CocoFile, read_coco
+from maskpilot.annotations.files import field, inside, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.cocofile import CocoFile, read_coco
 from maskpilot.evals.datasets.entry import About, Listed, Options, Record
-from maskpilot.evals.datasets.files import field, inside, safe_id
 from maskpilot.evals.types import Dataset, Sample, Truth
 
 __all__ = ["ABOUT", "open_saco"]

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskpilot import masks
+from maskpilot.annotations.files import inside, safe_id
+from maskpilot.annotations.shapes import to_mask
 from maskpilot.errors import DatasetError, Fatal, ImageError, InvalidInput
 from maskpilot.evals.datasets import DATASETS, open_dataset
-from maskpilot.evals.datasets.files import inside, safe_id
 from maskpilot.evals.datasets.pickles import read_pickle
-from maskpilot.evals.datasets.shapes import to_mask
 from maskpilot.evals.types import Dataset, Sample, Truth
 from tests.evals.datasets import layouts
 from tests.evals.drawn import as_json, rectangle

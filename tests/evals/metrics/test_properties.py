@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskpilot import masks
-from maskpilot.evals.datasets.shapes import to_mask
+from maskpilot.annotations.shapes import to_mask
 from maskpilot.evals.metrics import METRICS, measure
 from maskpilot.evals.metrics.assignment import best_pairs
 from maskpilot.evals.types import Truth

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskpilot.annotations.files import check_id, field, read_json
+from maskpilot.annotations.shapes import to_mask
 from maskpilot.errors import DatasetError
-from maskpilot.evals.datasets.files import check_id, field, read_json
-from maskpilot.evals.datasets.shapes import to_mask
 from maskpilot.images import MAX_MEGAPIXELS
 from maskpilot.types import Mask
 

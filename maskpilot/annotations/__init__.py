@@ -1,0 +1,1 @@
+"""Annotation files that others made, read with care: JSON records, outlines, run lengths, COCO's format."""
