@@ -1,0 +1,285 @@
+"""Masks as polygons, and back. Pure functions, exact unless told to simplify.
+
+A ring is (n, 2) int64: x, y of its corners in pixels, on the edges between pixels, so that the pixel in the
+left upper corner of an image has the corners (0, 0), (1, 0), (1, 1), (0, 1). It is closed without repeating
+its first corner. Between corners an outline goes along a row or a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskpilot import masks
+from maskpilot.types import Mask
+
+__all__ = ["Outline", "Ring", "bridged", "outlines", "polygons", "rasterise", "simplified"]
+
+Ring = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """One part of a mask: pixels that touch along an edge.
+
+    Attributes:
+        outer: the ring around it.
+        holes: the rings around what is missing inside.
+    """
+
+    outer: Ring
+    holes: tuple[Ring, ...] = ()
+
+
+def outlines(mask: Mask) -> list[Outline]:
+    """The parts of a mask, topmost first; painted with the even-odd rule they are the mask again, exactly."""
+    pixels, at = _occupied(mask)
+    rings = _rings(pixels)
+    owner, _ = _hang(pixels, rings)
+    holes: dict[int, list[Ring]] = {}
+    for number, root in enumerate(owner):
+        holes.setdefault(root, [])
+        if number != root:
+            holes[root].append(rings[number] + at)
+    return [Outline(rings[root] + at, tuple(inner)) for root, inner in holes.items()]
+
+
+def polygons(mask: Mask, *, tolerance: float = 0.0) -> list[Ring]:
+    """One ring for each part, its holes joined to it by vertical bridges without width.
+
+    Args:
+        mask: what is outlined.
+        tolerance: pixels by which an outline may be off; see `simplified`.
+    """
+    pixels, at = _occupied(mask)
+    return [simplified(ring + at, tolerance) for ring in _joined(pixels, _rings(pixels))]
+
+
+def bridged(mask: Mask, *, tolerance: float = 0.0) -> Ring:
+    """One ring for the whole mask: parts, too, are joined by bridges without width, between near corners.
+
+    Painted with the even-odd rule at pixel centres it is the mask again, exactly where nothing is simplified;
+    a reader that also paints the outline itself paints the bridges, too. Empty for an empty mask.
+    """
+    parts = polygons(mask)
+    return simplified(_chained(parts), tolerance) if parts else np.zeros((0, 2), np.int64)
+
+
+def simplified(ring: Ring, tolerance: float) -> Ring:
+    """A ring with fewer corners, none of the left-out ones farther than `tolerance` pixels from it.
+
+    Douglas and Peucker, Cartographica 10(2), 1973. Corners that occur twice stay, so that bridges keep their
+    ends and no width. A ring that would have no area left stays as it is.
+    """
+    if tolerance <= 0 or len(ring) <= 4:
+        return ring
+    _, first, times = np.unique(ring, axis=0, return_inverse=True, return_counts=True)
+    fixed = times[first.reshape(-1)] > 1
+    sums = ring.sum(axis=1)
+    fixed[[int(sums.argmin()), int(sums.argmax())]] = True
+    ring = np.roll(ring, -int(fixed.argmax()), axis=0)
+    closed = np.concatenate([ring, ring[:1]])
+    kept = np.append(np.roll(fixed, -int(fixed.argmax())), True)
+    ends = np.flatnonzero(kept).tolist()
+    spans = list(pairwise(ends))
+    while spans:
+        begin, end = spans.pop()
+        if end - begin < 2:
+            continue
+        away = _distances(closed[begin + 1 : end], closed[begin], closed[end])
+        if away.max() > tolerance:
+            middle = begin + 1 + int(away.argmax())
+            kept[middle] = True
+            spans += [(begin, middle), (middle, end)]
+    chosen = ring[kept[:-1]]
+    return chosen if _area(chosen) else ring
+
+
+def rasterise(rings: Sequence[NDArray[np.generic]], size: tuple[int, int]) -> Mask:
+    """Paint rings with the even-odd rule: a pixel is in where its centre lies in an odd number of them.
+
+    Args:
+        rings: (n, 2) x, y of corners, whole or broken pixels, on the edges between pixels.
+        size: (width, height) of the image.
+    """
+    width, height = size
+    flips = np.zeros((height, width + 1), np.bool_)
+    for ring in rings:
+        points = np.asarray(ring, np.float64)
+        for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+            if y0 == y1:
+                continue
+            (xa, ya), (xb, yb) = ((x0, y0), (x1, y1)) if y0 < y1 else ((x1, y1), (x0, y0))
+            rows = np.arange(max(int(np.ceil(ya - 0.5)), 0), min(int(np.ceil(yb - 0.5)), height))
+            crossings = xa + (rows + 0.5 - ya) * ((xb - xa) / (yb - ya))
+            flips[rows, np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.int64)] ^= True
+    return masks.encode(np.logical_xor.accumulate(flips, axis=1)[:, :width])
+
+
+def _occupied(mask: Mask) -> tuple[NDArray[np.bool_], Ring]:
+    """Pixels of the tight box, and x, y of its left upper corner: on a large image most of it is nothing."""
+    box = masks.tight_box(mask)
+    if box is None:
+        return np.zeros((0, 0), np.bool_), np.zeros(2, np.int64)
+    left, top, right, bottom = (int(value) for value in box.xyxy)
+    return masks.decode(mask)[top:bottom, left:right], np.array([left, top], np.int64)
+
+
+def _rings(pixels: NDArray[np.bool_]) -> list[Ring]:
+    """All borders, in the order of their first corner (topmost, then leftmost), each going right from there.
+
+    On each line of the grid the corners pair up into edges, so that a border is followed from corner to
+    corner by going along a row and down or up a column in turn. Where two pixels touch at a corner alone it counts
+    twice, once for each of them, which keeps parts apart that share no edge.
+    """
+    around = np.pad(pixels, 1)
+    a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
+    odd = a ^ b ^ c ^ d
+    crossed = (a == d) & (b == c) & (a != b)
+    y, x = np.nonzero(odd)
+    cross_y, cross_x = np.nonzero(crossed)
+    # The corner that ends an edge comes before the one that begins the next: 0 before 1. Its edge up (0) or
+    # down (1) is that of the pixel which it belongs to.
+    zeros, ones = np.zeros_like(cross_x), np.ones_like(cross_x)
+    falling = a[crossed]  # upper left and lower right are in: the left edge meets the upper one
+    xs = np.concatenate([x, cross_x, cross_x])
+    ys = np.concatenate([y, cross_y, cross_y])
+    along = np.concatenate([np.zeros_like(x), zeros, ones])
+    down = np.concatenate([np.zeros_like(x), np.where(falling, 0, 1), np.where(falling, 1, 0)])
+    by_row, by_column = np.lexsort((along, xs, ys)), np.lexsort((down, ys, xs))
+    beside, below = _partners(by_row).tolist(), _partners(by_column).tolist()
+    corners = np.stack([xs, ys], axis=1).astype(np.int64)
+    done = bytearray(len(xs))
+    rings = []
+    for first in by_row.tolist():
+        if done[first]:
+            continue
+        order, corner = [], first
+        while not done[corner]:
+            other = beside[corner]
+            done[corner] = done[other] = 1
+            order += [corner, other]
+            corner = below[other]
+        rings.append(corners[order])
+    return rings
+
+
+def _partners(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each corner the one at the other end of its edge, where sorted corners pair up."""
+    partners = np.empty_like(order)
+    partners[order[::2]], partners[order[1::2]] = order[1::2], order[::2]
+    return partners
+
+
+def _hang(
+    pixels: NDArray[np.bool_], rings: Sequence[Ring]
+) -> tuple[list[int], list[tuple[int, int, int] | None]]:
+    """Which part each ring belongs to, and for holes where a bridge straight up from their first corner ends.
+
+    Returns:
+        The number of the outer ring, for each ring its own or an earlier one; and for holes the earlier ring
+        that the bridge ends on, the index of the corner before that point, and its y.
+    """
+    edges: dict[int, list[tuple[int, int, int, int]]] = {}
+    owner: list[int] = []
+    bridges: list[tuple[int, int, int] | None] = []
+    for number, ring in enumerate(rings):
+        x, y = (int(value) for value in ring[0])
+        bridge = None
+        if not pixels[y, x]:  # what a ring surrounds is right below its first corner: nothing, so a hole
+            row = y - (int(pixels[:y, x][::-1].argmin()) or y)  # the filled pixels above may reach the top
+            on, before = next((on, before) for low, high, on, before in edges[row] if low <= x < high)
+            bridge = (on, before, row)
+        owner.append(number if bridge is None else owner[bridge[0]])
+        bridges.append(bridge)
+        for before in range(0, len(ring), 2):  # edges along rows begin at even corners
+            x0, row = (int(value) for value in ring[before])
+            x1 = int(ring[before + 1, 0])
+            edges.setdefault(row, []).append((min(x0, x1), max(x0, x1), number, before))
+    return owner, bridges
+
+
+def _joined(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> list[Ring]:
+    """One ring for each part."""
+    _, bridges = _hang(pixels, rings)
+    detours: list[list[tuple[int, int, Ring]]] = [[] for _ in rings]
+    parts = []
+    # Holes hang on earlier rings, so that going backwards each is whole before it is joined to another.
+    for number in reversed(range(len(rings))):
+        whole = _with_detours(rings[number], detours[number])
+        bridge = bridges[number]
+        if bridge is None:
+            parts.append(whole)
+            continue
+        on, before, row = bridge
+        x = int(whole[0, 0])
+        end = np.array([[x, row]], np.int64)
+        rightwards = rings[on][before + 1, 0] > rings[on][before, 0]
+        detour = np.concatenate([end, whole, whole[:1], end])
+        detours[on].append((before, x if rightwards else -x, detour))
+    return parts[::-1]
+
+
+def _chained(parts: Sequence[Ring]) -> Ring:
+    """One ring of all parts: each is hung on the nearest corner of those before (Prim's spanning tree)."""
+    if len(parts) == 1:
+        return parts[0]
+    corners = np.concatenate(parts)
+    part_of = np.repeat(np.arange(len(parts)), [len(ring) for ring in parts])
+    begins = np.cumsum([0, *(len(ring) for ring in parts)])
+    nearest = np.full(len(corners), np.iinfo(np.int64).max)  # squared distance to what is joined already
+    towards = np.zeros(len(corners), np.int64)
+    hung: list[tuple[int, int, int]] = []  # part, its own corner, the corner that it hangs on
+    outside = np.ones(len(corners), np.bool_)
+    part = 0
+    while True:
+        outside[part_of == part] = False
+        for corner in range(begins[part], begins[part + 1]):
+            away = ((corners[outside] - corners[corner]) ** 2).sum(axis=1)
+            closer = np.flatnonzero(outside)[away < nearest[outside]]
+            nearest[closer] = ((corners[closer] - corners[corner]) ** 2).sum(axis=1)
+            towards[closer] = corner
+        if not outside.any():
+            break
+        left = np.flatnonzero(outside)
+        own = int(left[nearest[left].argmin()])
+        part = int(part_of[own])
+        hung.append((part, own, int(towards[own])))
+    detours: list[list[tuple[int, int, Ring]]] = [[] for _ in parts]
+    for number, own, on in reversed(hung):  # what hangs on a part came after it
+        whole = _with_detours(parts[number], detours[number], first=own - int(begins[number]))
+        parent = int(part_of[on])
+        detour = np.concatenate([whole, whole[:1], corners[on : on + 1]])
+        detours[parent].append((on - int(begins[parent]), 0, detour))
+    return _with_detours(parts[0], detours[0])
+
+
+def _with_detours(ring: Ring, detours: Sequence[tuple[int, int, Ring]], *, first: int = 0) -> Ring:
+    """A ring that begins at a corner of it, with what is to be walked behind corners, in the order given."""
+    pieces: list[Ring] = []
+    places = sorted(detours, key=lambda detour: ((detour[0] - first) % len(ring), detour[1]))
+    turned = np.roll(ring, -first, axis=0)
+    begin = 0
+    for corner, _, detour in places:
+        behind = (corner - first) % len(ring) + 1
+        pieces += [turned[begin:behind], detour]
+        begin = behind
+    return np.concatenate([*pieces, turned[begin:]])
+
+
+def _distances(points: Ring, begin: Ring, end: Ring) -> NDArray[np.float64]:
+    """From each point (n, 2) to the stretch between two others."""
+    along = (end - begin).astype(np.float64)
+    length = float(along @ along)
+    share = np.clip((points - begin) @ along / length, 0.0, 1.0) if length else np.zeros(len(points))
+    return np.asarray(np.hypot(*(points - begin - share[:, None] * along).T), np.float64)
+
+
+def _area(ring: Ring) -> float:
+    """Twice the surrounded area, signed by direction (the shoelace formula)."""
+    x, y = ring[:, 0], ring[:, 1]
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
