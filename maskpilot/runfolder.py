@@ -38,6 +38,9 @@ OURS = (
     "sessions",
     "results.jsonl",
     "samples",
+    "labels.sqlite",
+    "labels.sqlite-wal",
+    "labels.sqlite-shm",
 )
 """All that a run writes, its mark first; `overwrite` removes these and nothing else."""
 

@@ -179,7 +179,7 @@ class Store:
                 yield LabeledFile(os.fsdecode(path), ImageLabels(image, self._classes(image), seconds))
 
     def counts(self) -> Counter[str]:
-        """How many "images", "labels", "failures" there are, and images to "review"."""
+        """How many "images", "labels", "failures" and "rounds" there are, and images to "review"."""
         found: Counter[str] = Counter()
         for table in ("images", "labels", "failures"):
             found[table] = self._rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 (our own names)
@@ -188,7 +188,12 @@ class Store:
             "UNION SELECT sha256 FROM labels WHERE review != '[]')"
         )
         found["review"] = self._rows(doubtful)[0][0]
+        found["rounds"] = self._rows("SELECT coalesce(sum(rounds), 0) FROM sessions")[0][0]
         return found
+
+    def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of a query in SQL, for figures that need no masks; it changes nothing."""
+        return self._rows(query, *values)
 
     def _classes(self, image: ImageRef) -> tuple[ClassLabels, ...]:
         labels: dict[int, list[Label]] = {}
