@@ -133,8 +133,8 @@ def _rings(pixels: NDArray[np.bool_]) -> list[Ring]:
     """All borders, in the order of their first corner (topmost, then leftmost), each going right from there.
 
     On each line of the grid the corners pair up into edges, so that a border is followed from corner to
-    corner by going along a row and down or up a column in turn. Where two pixels touch at a corner alone it counts
-    twice, once for each of them, which keeps parts apart that share no edge.
+    corner by going along a row and down or up a column in turn. Where two pixels touch at a corner alone it
+    counts twice, once for each of them, which keeps parts apart that share no edge.
     """
     around = np.pad(pixels, 1)
     a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
