@@ -11,12 +11,11 @@ from typing import Any
 from maskpilot.agent import OneShot, Oracle, OracleErrors, Policy, Replay
 from maskpilot.agent.mllm.exchange import Wire
 from maskpilot.agent.mllm.memory import Memory
-from maskpilot.agent.mllm.policy import MllmPolicy
+from maskpilot.agent.mllm.policy import MllmPolicy, policy_settings
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.errors import DatasetError, InvalidInput, TrajectoryError
 from maskpilot.evals.results import RESULTS, read_results
 from maskpilot.evals.types import Sample, Truth
-from maskpilot.prompts import load_prompt, prompt_names
 from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.trajectory import read_trajectory
 
@@ -82,12 +81,7 @@ def mllm(wire: Wire, settings: MllmSettings, memory: Memory) -> Pilot:
         settings: how to ask it. What they cost and where the key lies are no part of the run's settings.
         memory: what is known of the model; shared as well.
     """
-    plain = asdict(settings)
-    asked = {name: value for name, value in plain.items() if not name.startswith(("price_", "api_key"))}
-    prompts = {name: load_prompt(name).sha256 for name in prompt_names()}
-    return Pilot(
-        lambda *_: MllmPolicy(wire, settings, memory=memory), {"name": "mllm", **asked, "prompts": prompts}
-    )
+    return Pilot(lambda *_: MllmPolicy(wire, settings, memory=memory), policy_settings(settings))
 
 
 def replay(path: Path) -> Pilot:

@@ -6,11 +6,12 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from maskpilot.agent.mllm.asking import Asking
 from maskpilot.agent.mllm.coordinates import call_in_pixels
+from maskpilot.agent.mllm.endpoint import shown_url
 from maskpilot.agent.mllm.exchange import Message, Reply, ReplyEnd, Wire
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.agent.mllm.memory import SHARED, Memory
@@ -25,7 +26,7 @@ from maskpilot.errors import BudgetReached, InvalidCall, PolicyError
 from maskpilot.prompts import load_prompt, prompt_names
 from maskpilot.types import Decision, Seen, SeenPicture, Verdict
 
-__all__ = ["MllmPolicy"]
+__all__ = ["MllmPolicy", "policy_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,19 @@ CUT_OFF = "the reply was cut off; say less and call the tools at once"
 UNREADABLE = "the endpoint sent no readable reply; answer with a plain tool call"
 UNREADABLE_STATUS = (200, 500)
 """A reply that is none, and what llama.cpp answers to a model whose call it cannot parse."""
+
+
+def policy_settings(settings: MllmSettings) -> dict[str, Any]:
+    """What makes a run with a model repeatable, as plain JSON data.
+
+    What it costs and where the key lies are no part of it, nor is what may be as secret as a key: the values
+    of `extra` and the query of an address.
+    """
+    url = settings.base_url
+    plain = {**asdict(settings), "base_url": url and shown_url(url), "extra": sorted(settings.extra)}
+    asked = {name: value for name, value in plain.items() if not name.startswith(("price_", "api_key"))}
+    prompts = {name: load_prompt(name).sha256 for name in prompt_names()}
+    return {"name": "mllm", **asked, "prompts": prompts}
 
 
 class MllmPolicy:

@@ -1,5 +1,6 @@
 """The model in the seat: whatever it says, the session ends in a typed way and with a result."""
 
+import json
 import logging
 import math
 from dataclasses import replace
@@ -14,7 +15,7 @@ from maskpilot.agent import Replay, run_session
 from maskpilot.agent.mllm.exchange import CallStyle, Reply, ReplyEnd, Role
 from maskpilot.agent.mllm.failures import EndpointError, Feature, OutOfTime, Unsupported
 from maskpilot.agent.mllm.memory import Memory
-from maskpilot.agent.mllm.policy import MllmPolicy
+from maskpilot.agent.mllm.policy import MllmPolicy, policy_settings
 from maskpilot.errors import SessionFailed
 from maskpilot.prompts import load_prompt
 from maskpilot.render import display_size
@@ -396,6 +397,16 @@ def test_the_description_names_the_prompts_and_their_hashes() -> None:
     described = MllmPolicy(ScriptedWire([]), settings()).description
     assert described["prompts"]["system.v1"] == load_prompt("system.v1").sha256
     assert described["coords"] == "1000-xyxy"
+
+
+def test_the_settings_of_a_run_hold_neither_prices_nor_what_may_be_secret() -> None:
+    secret = {"extra": {"account": "s3cret"}, "base_url": "http://localhost:1/v1?key=s3cret"}
+    plain = policy_settings(settings(**secret, api_key_env="S3CRET_KEY", price_in=3.0, temperature=0.5))
+    assert "s3cret" not in json.dumps(plain).lower()
+    assert (plain["name"], plain["model"], plain["temperature"]) == ("mllm", "qwen3-vl", 0.5)
+    assert (plain["base_url"], plain["extra"]) == ("http://localhost:1/v1", ["account"])
+    assert plain["prompts"]["system.v1"] == load_prompt("system.v1").sha256
+    assert not [name for name in plain if name.startswith(("price", "api_key"))]
 
 
 def test_a_session_can_be_gone_on_with() -> None:
