@@ -17,6 +17,7 @@ from maskpilot.types import Box, Mask
 __all__ = [
     "area",
     "decode",
+    "difference",
     "encode",
     "intersections",
     "iou_matrix",
@@ -106,6 +107,16 @@ def union(masks: Sequence[Mask], *, width: int, height: int) -> Mask:
         return encode(np.zeros((height, width), np.bool_))
     merged = coco.merge([_rle(mask) for mask in masks])
     return Mask(width=width, height=height, counts=bytes(merged["counts"]))
+
+
+def difference(mask: Mask, other: Mask) -> Mask:
+    """The pixels of a mask that the other one lacks; both lie on one image. The result may be empty."""
+    runs = run_lengths(other).tolist()
+    outside = runs[1:] if runs[0] == 0 else [0, *runs]  # background first
+    size = [other.height, other.width]
+    rest = coco.frPyObjects({"size": size, "counts": outside}, *size)
+    merged = coco.merge([_rle(mask), rest], intersect=True)
+    return Mask(width=mask.width, height=mask.height, counts=bytes(merged["counts"]))
 
 
 def iou_matrix(first: Sequence[Mask], second: Sequence[Mask]) -> NDArray[np.float64]:

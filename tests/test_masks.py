@@ -56,6 +56,12 @@ def test_union_of_nothing_is_empty_and_of_two_is_both() -> None:
     assert masks.area(masks.union([], width=3, height=4)) == 0
 
 
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.data())
+def test_a_difference_is_that_of_the_pixels(shape: tuple[int, int], data: st.DataObject) -> None:
+    first, second = (data.draw(arrays.arrays(np.bool_, shape)) for _ in range(2))
+    assert masks.difference(masks.encode(first), masks.encode(second)) == masks.encode(first & ~second)
+
+
 def test_matching_takes_the_best_pair_first_and_each_mask_once() -> None:
     pixels = np.zeros((3, 10, 10), np.bool_)
     pixels[0, :, :6] = True  # overlaps both of the others
