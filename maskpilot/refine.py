@@ -143,7 +143,8 @@ def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tup
     opened = segmenter.open(image.image)
     # The recorded rounds are the limit: a session may have ended on time, on tokens, or on Ctrl-C.
     rounds = Budget(max_rounds=len(recorded.steps))
-    setup = Setup(recorded.setup.query, recorded.setup.image, recorded.setup.tools, rounds)
+    given = recorded.setup
+    setup = Setup(given.query, given.image, given.tools, rounds, start=given.start)
     try:
         again = run_session(setup, image.image, opened, Replay(recorded.steps))
     finally:
@@ -208,7 +209,8 @@ def _no_shorter(trajectory: Trajectory, recorded: Trajectory | None) -> Trajecto
     repeated = trajectory.steps[: len(recorded.steps)]
     if [step.instances for step in repeated] == [step.instances for step in recorded.steps]:
         return trajectory
-    ending = replace(trajectory.ending, best=best_step(recorded.steps), usage=recorded.usage)
+    best = best_step(recorded.steps, recorded.setup.start)
+    ending = replace(trajectory.ending, best=best, usage=recorded.usage)
     return Trajectory(trajectory.setup, recorded.steps, ending)
 
 

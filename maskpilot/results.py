@@ -38,8 +38,9 @@ def write_results(folder: RunFolder, trajectory: Trajectory, image: LoadedImage)
     """
     shown = trajectory.result
     best = trajectory.ending.best if trajectory.ending else None
-    locked = frozenset(trajectory.steps[best].locked) if best is not None else frozenset()
-    picture = overlay(image.image, shown, marks=Marks(locked=locked)).image
+    # What no round left is what the session started with.
+    locked = [one.id for one in shown] if best is None else trajectory.steps[best].locked
+    picture = overlay(image.image, shown, marks=Marks(locked=frozenset(locked))).image
     folder.write("overlay.png", _png(picture))
     folder.write("mask.png", _png(mask_image(shown, *image.image.size)))
     folder.write_json("instances.json", coco_record(trajectory))

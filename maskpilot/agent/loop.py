@@ -89,7 +89,7 @@ class _Run:
     image: Image.Image
     clock: Callable[[], float]
     state: SessionState = field(init=False)
-    roster: Roster = field(default_factory=Roster)
+    roster: Roster = field(init=False)
     steps: tuple[Step, ...] = ()
     recorded: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -99,7 +99,9 @@ class _Run:
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.state = SessionState(self.setup.image.width, self.setup.image.height)
+        image, start = self.setup.image, self.setup.start
+        self.state = SessionState(image.width, image.height, locked=start)
+        self.roster = Roster.of(start)
         self.started = self.clock()
         self._before: SessionState = self.state
 
@@ -109,8 +111,8 @@ class _Run:
             image=self.image,
             query=self.setup.query,
             state=self.state,
-            changes=changes(self.steps),
-            notes=(*last.errors, *last.notes) if last else (),
+            changes=changes(self.steps, start=self.setup.start),
+            notes=(*last.errors, *last.notes) if last else self._at_start(),
             zooms=last.zooms if last else (),
             tools=self.setup.tools,
             steps=self.steps,
@@ -150,9 +152,8 @@ class _Run:
 
     def closed(self, stop: Stop, *, error: str = "") -> Ending:
         """An ending that the policy did not choose: its best state so far is the result."""
-        return Ending(
-            stop, Verdict.none, "", best_step(self.steps), self.usage, self.clock() - self.started, error
-        )
+        best = best_step(self.steps, self.setup.start)
+        return Ending(stop, Verdict.none, "", best, self.usage, self.clock() - self.started, error)
 
     def trajectory(self) -> Trajectory:
         return Trajectory(self.setup, self.steps, self.ending)
@@ -166,12 +167,21 @@ class _Run:
         seconds = self.clock() - self.started
         if verdict is Verdict.absent:
             return Ending(Stop.absent, verdict, turn.reason, None, self.usage, seconds)
-        best = len(self.steps) - 1
-        earlier = best_step(self.steps)
-        if turn.rating is not None and earlier is not None and earlier < best and not selected:
-            rated = self.steps[earlier + 1].rating
+        best: int | None = len(self.steps) - 1
+        earlier = best_step(self.steps, self.setup.start)
+        if turn.rating is not None and earlier != best and not selected:
+            rated = self.steps[0 if earlier is None else earlier + 1].rating
             best = earlier if rated is not None and rated > turn.rating else best
         return Ending(Stop.finished, verdict, turn.reason, best, self.usage, seconds)
+
+    def _at_start(self) -> tuple[str, ...]:
+        """A word on masks that nobody asked for in this session."""
+        if not self.setup.start:
+            return ()
+        several = len(self.setup.start) > 1
+        told = f"{len(self.setup.start)} {'masks were' if several else 'mask was'} there before this session"
+        drop = "; drop_masks removes wrong ones" if "drop_masks" in self.setup.tools else ""
+        return (f"{told} and {'are' if several else 'is'} locked{drop}",)
 
     def _count(self, decision: Decision, before: SessionState) -> int:
         """How often the same was asked for in the same state: what a cycle of any length comes to."""

@@ -24,7 +24,8 @@ class Observation:
         query: in the user's words.
         state: prompts, ledger and the masks that are shown (`state.shown`).
         changes: what the last round changed in what is shown.
-        notes: what the last round did: errors first, then warnings.
+        notes: what the last round did: errors first, then warnings. Before the first one: that there are
+            masks already, where there are.
         zooms: places that the policy asked to see closer, in pixels.
         tools: names of the tools on offer.
         steps: the rounds so far.

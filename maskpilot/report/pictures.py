@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from PIL import Image
 
@@ -30,9 +30,12 @@ def round_picture(image: Image.Image, step: Step, changed: Changes) -> tuple[Ima
     return drawn.image, drawn.unlabelled
 
 
-def result_picture(image: Image.Image, instances: Sequence[Instance]) -> Image.Image:
-    """The masks of the result alone."""
-    return overlay(image, instances, size=display_size(*image.size, max_side=MAX_SIDE)).image
+def result_picture(
+    image: Image.Image, instances: Sequence[Instance], *, locked: Collection[int] = ()
+) -> Image.Image:
+    """Masks alone, without prompts."""
+    size = display_size(*image.size, max_side=MAX_SIDE)
+    return overlay(image, instances, marks=Marks(locked=frozenset(locked)), size=size).image
 
 
 def zoom_picture(image: Image.Image, step: Step, changed: Changes, box: Box) -> Image.Image:

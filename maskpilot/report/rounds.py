@@ -11,7 +11,7 @@ from maskpilot.report.markup import Markup, join, tag
 from maskpilot.report.parts import count, facts, instance_table, numbers, words
 from maskpilot.report.pictures import data_uri, round_picture, zoom_picture
 from maskpilot.trajectory import Changes, Step, changes
-from maskpilot.types import Box, ToolCall
+from maskpilot.types import Box, Instance, ToolCall
 
 __all__ = ["round_card"]
 
@@ -19,9 +19,16 @@ MAX_ZOOMS = 4
 """Pictures of zooms that one round may have in the page; a model can ask for any number."""
 
 
-def round_card(steps: Sequence[Step], index: int, image: Image.Image | None, *, is_result: bool) -> Markup:
+def round_card(
+    steps: Sequence[Step],
+    index: int,
+    image: Image.Image | None,
+    *,
+    is_result: bool,
+    start: Sequence[Instance] = (),
+) -> Markup:
     """A round as a card; the rating shown is the one that the next round gave to its masks."""
-    step, changed = steps[index], changes(steps, index)
+    step, changed = steps[index], changes(steps, index, start=start)
     rating = steps[index + 1].rating if index + 1 < len(steps) else None
     pills = [
         tag("span", f"masks rated {rating:g}", class_="pill") if rating is not None else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -13,7 +13,7 @@ from maskpilot.report.parts import facts, instance_table, words
 from maskpilot.report.pictures import data_uri, result_picture
 from maskpilot.report.rounds import round_card
 from maskpilot.trajectory import Changes, Ending, Setup, Trajectory, best_step
-from maskpilot.types import Usage
+from maskpilot.types import Instance, Usage
 
 __all__ = ["banners", "notices", "session_section", "title_of"]
 
@@ -55,15 +55,17 @@ def title_of(trajectory: Trajectory) -> str:
 
 def session_section(number: int, trajectory: Trajectory, image: Image.Image | None) -> Markup:
     """A session as a section of the page; without its image it has no pictures."""
-    best = trajectory.ending.best if trajectory.ending else best_step(trajectory.steps)
+    start = trajectory.setup.start
+    best = trajectory.ending.best if trajectory.ending else best_step(trajectory.steps, start)
     rounds = [
-        round_card(trajectory.steps, index, image, is_result=index == best)
+        round_card(trajectory.steps, index, image, is_result=index == best, start=start)
         for index in range(len(trajectory.steps))
     ]
     return tag(
         "section",
         _header(trajectory),
         tag("p", "The image is missing from the run folder.", class_="error") if image is None else None,
+        _start(start, image) if start else None,
         *rounds,
         _result(trajectory, best, image),
         id=f"session-{number}",
@@ -98,14 +100,31 @@ def _header(trajectory: Trajectory) -> Markup:
     )
 
 
+def _start(start: Sequence[Instance], image: Image.Image | None) -> Markup:
+    """What was there before the first round."""
+    ids = tuple(one.id for one in start)
+    figure = None
+    if image is not None:
+        picture = result_picture(image, start, locked=ids)
+        figure = tag("figure", tag("img", src=data_uri(picture), alt="masks at the start"))
+    says = [tag("p", "These masks were there before the session."), instance_table(start, Changes(), ids)]
+    return tag(
+        "article",
+        tag("h3", "Start"),
+        tag("div", figure, tag("div", *says), class_="round"),
+        class_="card",
+    )
+
+
 def _result(trajectory: Trajectory, best: int | None, image: Image.Image | None) -> Markup:
     ending = trajectory.ending
     killed = tag("p", "The session was killed before its end.", class_="error")
     says = [_ending(ending) if ending else killed]
-    if best is None:
+    if best is None and not trajectory.result:
         says.append(tag("p", "The result is empty."))
     else:
-        says.append(tag("p", f"The result is what was shown after round {best + 1}."))
+        where = "before the first round" if best is None else f"after round {best + 1}"
+        says.append(tag("p", f"The result is what was shown {where}."))
         says.append(instance_table(trajectory.result, Changes(), ()) or tag("p", "No masks.", class_="quiet"))
     figure = None
     if image is not None:

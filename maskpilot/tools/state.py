@@ -84,6 +84,12 @@ class Roster:
     ids: dict[Mask, int] = field(default_factory=dict)
     latest: dict[int, Mask] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, instances: Collection[Instance]) -> Roster:
+        """One that knows these."""
+        ids = {instance.mask: instance.id for instance in instances}
+        return cls(ids, {instance.id: instance.mask for instance in instances})
+
     def enter(self, found: Iterable[Mask], *, taken: Collection[int] = ()) -> tuple[tuple[int, ...], Roster]:
         """Give each mask its id: the one it had, the one of an earlier mask of the same object, or a new one.
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 
 from maskpilot.errors import RunFolderError, TrajectoryError
 from maskpilot.lines import append_line
-from maskpilot.trajectory.records import read_ending, read_setup, read_step, step_record
+from maskpilot.trajectory.records import read_ending, read_setup, read_step, setup_record, step_record
 from maskpilot.trajectory.session import Ending, Setup, Step, Trajectory
 
 __all__ = [
@@ -52,12 +52,13 @@ class TrajectoryWriter:
 
     Raises:
         RunFolderError: the file exists or cannot be written, a full disk included.
-        TrajectoryError: while resuming, a repeated step differs from the recorded one.
+        TrajectoryError: while resuming, a repeated step differs from the recorded one, or the start does.
     """
 
     def __init__(self, path: Path, *, resume: Trajectory | None = None) -> None:
         self._path = path
         self._resumes = resume is not None
+        self._start = resume.setup.start if resume is not None else ()
         self._to_repeat = list(resume.steps) if resume is not None else []
         self._failed = False
         try:
@@ -77,8 +78,13 @@ class TrajectoryWriter:
         self._file.close()
 
     def start(self, setup: Setup) -> None:
+        if self._resumes and setup.start != self._start:
+            raise TrajectoryError(
+                f"{self._path}: the session started with other masks than it is to go on with; "
+                "start anew with --overwrite"
+            )
         if not self._resumes:
-            self._write({"kind": "setup", "schema": SCHEMA, **asdict(setup)})
+            self._write({"kind": "setup", "schema": SCHEMA, **setup_record(setup)})
 
     def step(self, step: Step) -> None:
         if self._to_repeat:

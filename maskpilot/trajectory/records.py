@@ -6,8 +6,8 @@ says which line it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from maskpilot import masks
@@ -33,8 +33,14 @@ __all__ = [
     "read_ending",
     "read_setup",
     "read_step",
+    "setup_record",
     "step_record",
 ]
+
+
+def setup_record(setup: Setup) -> dict[str, Any]:
+    """What a session was given, as plain data."""
+    return {**asdict(replace(setup, start=())), "start": _instance_records(setup.start)}
 
 
 def step_record(step: Step) -> dict[str, Any]:
@@ -46,20 +52,24 @@ def step_record(step: Step) -> dict[str, Any]:
         "errors": step.errors,
         "notes": step.notes,
         "prompts": _prompts_record(step.prompts),
-        "instances": [
-            {
-                "id": instance.id,
-                "score": instance.score,
-                "text": instance.text,
-                "counts": instance.mask.counts.decode("ascii"),
-            }
-            for instance in step.instances
-        ],
+        "instances": _instance_records(step.instances),
         "locked": step.locked,
         "dropped": step.dropped,
         "zooms": [box.xyxy for box in step.zooms],
         "seconds": step.seconds,
     }
+
+
+def _instance_records(instances: Sequence[Instance]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": instance.id,
+            "score": instance.score,
+            "text": instance.text,
+            "counts": instance.mask.counts.decode("ascii"),
+        }
+        for instance in instances
+    ]
 
 
 def _decision_record(decision: Decision) -> dict[str, Any]:
@@ -83,16 +93,18 @@ def _prompts_record(prompts: PromptState) -> dict[str, Any]:
 
 
 def read_setup(record: Mapping[str, Any]) -> Setup:
-    """What a session was given, from its record."""
+    """What a session was given, from its record; older ones know of no start."""
+    image = ImageRef(**record["image"])
     return Setup(
         query=record["query"],
-        image=ImageRef(**record["image"]),
+        image=image,
         tools=tuple(record["tools"]),
         budget=Budget(**record["budget"]),
         policy=record["policy"],
         segmenter=record["segmenter"],
         versions=record["versions"],
         created=record["created"],
+        start=tuple(_instance(instance, image) for instance in record.get("start", ())),
     )
 
 

@@ -42,6 +42,11 @@ class Setup:
         segmenter: what segments, likewise.
         versions: of the programs involved.
         created: ISO 8601 time with zone.
+        start: masks that were there before the session, such as existing labels; locked before the first
+            round. Their boxes are the tight ones.
+
+    Raises:
+        ValueError: a mask of `start` lies on an image of another size, or two have the same id.
     """
 
     query: str
@@ -52,6 +57,19 @@ class Setup:
     segmenter: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    start: tuple[Instance, ...] = ()
+
+    def __post_init__(self) -> None:
+        size = (self.image.width, self.image.height)
+        for one in self.start:
+            if (one.mask.width, one.mask.height) != size:
+                raise ValueError(
+                    f"Setup.start: expected masks of the image's size {size[0]}x{size[1]}, got mask {one.id} "
+                    f"of {one.mask.width}x{one.mask.height}"
+                )
+        ids = [one.id for one in self.start]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"Setup.start: expected ids that are all different, got {ids[:60]}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +107,8 @@ class Ending:
     """How a session ended.
 
     Attributes:
-        best: index of the step whose instances are the result; None for an empty result.
+        best: index of the step whose instances are the result; None where that is nothing (`Stop.absent`) or
+            what the session started with.
         error: the cause, for `Stop.failed`.
     """
 
@@ -113,26 +132,36 @@ class Trajectory:
     @property
     def result(self) -> tuple[Instance, ...]:
         """The instances that answer the query: those of the state that the policy rated best."""
-        best = best_step(self.steps) if self.ending is None else self.ending.best
-        return () if best is None else self.steps[best].instances
+        best = best_step(self.steps, self.setup.start) if self.ending is None else self.ending.best
+        if best is not None:
+            return self.steps[best].instances
+        return () if self.ending and self.ending.stop is Stop.absent else self.setup.start
 
     @property
     def usage(self) -> Usage:
         return sum((step.decision.usage for step in self.steps), Usage())
 
 
-def best_step(steps: Sequence[Step]) -> int | None:
+def best_step(steps: Sequence[Step], start: Sequence[Instance] = ()) -> int | None:
     """The step after which the shown masks were rated best, the later one of equals.
 
-    A step's rating is about what was shown before it. Where nothing was ever rated, the last step.
+    A step's rating is about what was shown before it; that of the first one counts where the session started
+    with masks. Where nothing was ever rated, the last step.
+
+    Args:
+        steps: the rounds.
+        start: what the session started with.
 
     Returns:
-        an index into `steps`; None where there are no steps.
+        an index into `steps`; None where there are no steps, or the start was rated best.
     """
-    rated = [(step.rating, number) for number, step in enumerate(steps[1:]) if step.rating is not None]
-    if rated:
-        return max(rated)[1]
-    return len(steps) - 1 if steps else None
+    rated = [
+        (step.rating, number)
+        for number, step in enumerate(steps, start=-1)
+        if step.rating is not None and (number >= 0 or start)
+    ]
+    best = max(rated)[1] if rated else len(steps) - 1
+    return best if best >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +179,18 @@ class Changes:
     gone: frozenset[int] = frozenset()
 
 
-def changes(steps: Sequence[Step], index: int = -1) -> Changes:
-    """What the step at `index` changed against the one before it; nothing where there are no steps."""
+def changes(steps: Sequence[Step], index: int = -1, *, start: Sequence[Instance] = ()) -> Changes:
+    """What the step at `index` changed against the one before it; nothing where there are no steps.
+
+    Args:
+        steps: the rounds.
+        index: of one of them.
+        start: what the session started with, which the first step is held against.
+    """
     if not steps:
         return Changes()
     index = index % len(steps)
-    before = {shown.id: shown.mask for shown in steps[index - 1].instances} if index else {}
+    before = {shown.id: shown.mask for shown in (steps[index - 1].instances if index else start)}
     now = {shown.id: shown.mask for shown in steps[index].instances}
     return Changes(
         new=frozenset(now.keys() - before.keys()),

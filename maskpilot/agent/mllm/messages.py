@@ -21,6 +21,7 @@ __all__ = [
     "overlay_pictures",
     "resized",
     "round_line",
+    "start_message",
 ]
 
 MAX_LISTED = 60
@@ -105,6 +106,21 @@ def observation_message(
     return Shown(text, tuple(pictures), round_line(observation.steps[-1]), overlay_needed)
 
 
+def start_message(
+    observation: Observation, frame: Frame, *, rulers: bool
+) -> tuple[str, tuple[Image.Image, ...]]:
+    """Tell of masks that were there before the first round: words and pictures that follow the image."""
+    pictures, told = overlay_pictures(observation, frame, rulers=rulers)
+    shows = "The second picture shows these masks over the image."
+    lines = [
+        *_last_calls(observation),
+        *_ledger(observation),
+        masks_text(observation.state.shown, frame),
+        *(shows, *told[1:]),
+    ]
+    return "\n".join(lines), tuple(pictures)
+
+
 def overlay_pictures(
     observation: Observation, frame: Frame, *, rulers: bool
 ) -> tuple[list[Image.Image], list[str]]:
@@ -171,7 +187,7 @@ def _left(left: Budget) -> str:
 
 def _last_calls(observation: Observation) -> list[str]:
     """What went wrong comes first among the notes: errors are as many as the last step had."""
-    errors = len(observation.steps[-1].errors)
+    errors = len(observation.steps[-1].errors) if observation.steps else 0
     return [
         f"{'Error' if number < errors else 'Note'}: {_short(note)}"
         for number, note in enumerate(observation.notes)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from PIL import Image
+
 from maskpilot.agent.mllm.asking import Asking
 from maskpilot.agent.mllm.conversation import Conversation
 from maskpilot.agent.mllm.coordinates import Frame
@@ -16,7 +18,7 @@ from maskpilot.agent.mllm.exchange import CallStyle, Message, Reply, ReplyEnd, R
 from maskpilot.agent.mllm.failures import Feature, Unsupported
 from maskpilot.agent.mllm.families import Family, family_of, sent_size
 from maskpilot.agent.mllm.memory import Memory
-from maskpilot.agent.mllm.messages import observation_message, resized, round_line
+from maskpilot.agent.mllm.messages import observation_message, resized, round_line, start_message
 from maskpilot.agent.mllm.second_look import Opinion, opinion_of, second_look
 from maskpilot.agent.mllm.settings import AUTO, MllmSettings
 from maskpilot.agent.mllm.styles import FORMS, NEXT_STYLE, Read, offer, read_reply, reply_schema, system_text
@@ -77,7 +79,7 @@ class Talk:
             self._begin(observation)
         if not observation.steps:
             return self.conversation.messages[-1]
-        drawn = (observation.state.prompts, observation.state.shown, observation.state.locked)
+        drawn = _drawn(observation.state)
         shown = observation_message(
             observation,
             self.frame,
@@ -131,7 +133,13 @@ class Talk:
         task = load_prompt("task.v1").fill(
             width=width, height=height, query=observation.query, unit=self.frame.unit
         )
-        self.conversation.begin(Message(Role.user, task, (self._picture,)))
+        pictures: tuple[Image.Image, ...] = (self._picture,)
+        if not observation.steps and observation.state.shown:
+            # In the same message: some servers refuse two users' messages in a row.
+            told, more = start_message(observation, self.frame, rulers=self._settings.rulers)
+            task, pictures = f"{task}\n\n{told}", (self._picture, *more)
+            self._drawn = _drawn(observation.state)
+        self.conversation.begin(Message(Role.user, task, pictures))
         if observation.steps:  # a session that is gone on with
             self.conversation.recall([round_line(step) for step in observation.steps])
 
@@ -196,3 +204,8 @@ class Talk:
 
     def _system(self) -> str:
         return system_text(self.style, self._tools, self.frame.convention, rulers=self._settings.rulers)
+
+
+def _drawn(state: SessionState) -> object:
+    """What an overlay depends on."""
+    return state.prompts, state.shown, state.locked
