@@ -12,7 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -137,9 +137,12 @@ class Store:
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
                 (path, failure.sha256, plain(failure.cause), plain(failure.error)),
             )
-            if failure.usage != Usage():
-                usage = json.dumps(asdict(failure.usage))
-                self._db.execute("INSERT INTO spent VALUES (?, ?)", (path, usage))
+            self._spend(path, failure.usage)
+
+    def spend(self, path: str, usage: Usage) -> None:
+        """Keep what an attempt at a file cost that is neither in its labels nor in its session logs."""
+        with self._transaction():
+            self._spend(os.fsencode(path), usage)
 
     def forgive(self, path: str) -> None:
         """Forget that a file failed, since it is tried again or was labeled after all."""
@@ -153,8 +156,11 @@ class Store:
 
     def spent(self) -> Usage:
         """What is known here of what the run has cost; what lies in session logs comes on top."""
-        usages = (*self._rows("SELECT usage FROM sessions"), *self._rows("SELECT usage FROM spent"))
-        return sum((Usage(**json.loads(usage)) for (usage,) in usages), Usage())
+        names = [one.name for one in fields(Usage)]
+        sums = ", ".join(f"sum(json_extract(usage, '$.{name}'))" for name in names)
+        both = "SELECT usage FROM sessions UNION ALL SELECT usage FROM spent"
+        row = self._rows(f"SELECT {sums} FROM ({both})")[0]  # noqa: S608 (our own names)
+        return Usage(**{name: value for name, value in zip(names, row, strict=True) if value is not None})
 
     def images(self) -> Iterator[ImageLabels]:
         """Labels of every labeled content, by its hash; one image in memory at a time.
@@ -177,6 +183,10 @@ class Store:
             for path, sha256, suffix, name, width, height, seconds in rows:
                 image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
                 yield LabeledFile(os.fsdecode(path), ImageLabels(image, self._classes(image), seconds))
+
+    def labeled_file_count(self) -> int:
+        """How many `labeled_files` there are."""
+        return int(self._rows("SELECT count(*) FROM files JOIN images USING (sha256)")[0][0])
 
     def counts(self) -> Counter[str]:
         """How many "images", "labels", "failures" and "rounds" there are, and images to "review"."""
@@ -210,6 +220,10 @@ class Store:
             self._read(lambda: read_class(row, tuple(labels.get(row[-1], ()))))  # noqa: B023
             for row in self._rows(query, image.sha256)
         )
+
+    def _spend(self, path: bytes, usage: Usage) -> None:
+        if usage != Usage():
+            self._db.execute("INSERT INTO spent VALUES (?, ?)", (path, json.dumps(asdict(usage))))
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._told():

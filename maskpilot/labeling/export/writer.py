@@ -29,6 +29,7 @@ class Picture:
         sha256: of the file's content.
         width, height: pixels of the upright image.
         classes: what became of each class of the run on it, with the labels that are exported.
+        doubtful: names of classes of which it may show more than is exported.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Picture:
     width: int
     height: int
     classes: tuple[ClassLabels, ...]
+    doubtful: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[tuple[ClassLabels, Label], ...]:
@@ -55,15 +57,15 @@ class Target:
         folder: an empty folder that the writer fills; the export's own once all is written.
         classes: names, in the run's order.
         splits: ("train", "val"), or ("",).
-        images: the folder that `Picture.file_name` begins at: relative to the export's folder where images
-            lie inside, otherwise absolute.
+        images: absolute path of the folder of images where they are only referenced; "" where they lie in
+            the export.
         tolerance: how far, in pixels, an outline may be simplified; 0 for exact ones.
     """
 
     folder: Path
     classes: tuple[str, ...]
     splits: tuple[str, ...] = ("",)
-    images: str = "images"
+    images: str = ""
     tolerance: float = 0.0
 
 
