@@ -10,9 +10,8 @@ from maskpilot.types import ImageRef
 
 __all__ = ["Names", "is_plain", "is_text"]
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".tif", ".tiff", ".gif")
-    + (".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico")
+SUFFIX = re.compile(
+    r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avif|tiff?|gif|bmp|dib|p[pgbn]m|tga|ico)", re.IGNORECASE
 )
 """By which readers know an image."""
 
@@ -71,7 +70,7 @@ def is_text(path: str) -> bool:
 def is_plain(path: str) -> bool:
     """Whether a relative path can be a file on every system, and shows by its suffix that it is an image."""
     parts = path.split("/")
-    return PurePosixPath(path).suffix.lower() in SUFFIXES and all(
+    return SUFFIX.fullmatch(PurePosixPath(path).suffix) is not None and all(
         part not in {"", ".", ".."}
         and is_text(part)
         and not set(part) & set('<>:"|?*\\')

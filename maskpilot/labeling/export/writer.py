@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from maskpilot.labeling.types import ClassLabels, Label
 from maskpilot.types import Mask
 
-__all__ = ["Format", "Picture", "Target", "Writer"]
+__all__ = ["Format", "Picture", "Target", "Writer", "facts"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,20 @@ class Format:
     images: Callable[[str], str] = lambda split: "images"  # noqa: ARG005
     needs_images: bool = False
     by_stem: bool = False
+
+
+def facts(one: ClassLabels, label: Label) -> dict[str, Any]:
+    """How a label came about, as plain data: query, text, policy, model, rating, rounds, stop, needs_review.
+
+    Text is what a person or a model wrote; whoever writes it into markup escapes it.
+    """
+    return {
+        "query": one.query,
+        "text": label.instance.text,
+        "policy": one.policy,
+        "model": one.model,
+        "rating": one.rating,
+        "rounds": one.rounds,
+        "stop": one.stop.value,
+        "needs_review": [reason.value for reason in one.reasons(label)],
+    }
