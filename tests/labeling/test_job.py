@@ -24,7 +24,7 @@ from maskpilot.labeling.pilots import Pilot, mllm, one_shot
 from maskpilot.labeling.types import ClassLabels, ImageLabels, LabelClass, Review
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.testing.scripted_wire import ScriptedWire
-from maskpilot.types import Box, Budget, Decision, Stop, Usage
+from maskpilot.types import Box, Budget, Decision, Stop, ToolCall, Usage
 from tests.agent.sessions import finish, text, threshold
 from tests.shapes import CUP_LEFT, CUP_MIDDLE, HEIGHT, PLATE, WIDTH, block, instance, table
 
@@ -33,6 +33,7 @@ CUP, MUG, SAUCER = LabelClass("cup"), LabelClass("mug"), LabelClass("plate")
 """Of the query alone: one of two cups is found, no mug (it scores 0.35), and the plate."""
 
 PAID = Usage(calls=1, prompt_tokens=100, completion_tokens=10, cost=0.25)
+DONE = {"verdict": "complete", "reason": "seen", "rating": 88}
 SEEN = finish("complete", 90)
 LOOK = {
     "cup": [text("cup"), threshold(0.3, 40), SEEN],
@@ -209,6 +210,17 @@ def test_hints_reach_only_who_reads() -> None:
     assert found.classes[0].query == "mug"
     plates = LabelClass("plate", hints=("no cup",))  # its hint would find the cups
     assert boxes(labeled(job(plates)).classes[0]) == [Box(*PLATE)]
+
+
+def test_a_multimodal_model_is_told_the_hints() -> None:
+    script = [[ToolCall("set_text_prompt", {"text": "cup", "rating": 0})], [ToolCall("finish", DONE)]]
+    wire = ScriptedWire(script)
+    pilot = mllm(wire, MllmSettings("qwen3-vl", verify=False), Memory())
+    found = labeled(job(LabelClass("cup", hints=("not toys",)), first=pilot)).classes[0]
+    assert wire.is_used_up
+    assert "not toys" in wire.requests[0].messages[-1].text
+    assert boxes(found) == [Box(*CUP_LEFT)]
+    assert (found.policy, found.model, found.rating, found.usage.calls) == ("mllm", "qwen3-vl", 88, 2)
 
 
 def test_masks_from_before_stay_and_are_not_found_twice() -> None:
