@@ -65,10 +65,9 @@ def read_coco(path: Path, *, with_categories: bool = False) -> CocoFile:
         image = annotation.get("image_id")
         if not is_id(image) or image not in images:
             raise DatasetError(f"{where}: is of image {image!r}, which the file does not list")
-        if with_categories and annotation.get("category_id") not in categories:
-            raise DatasetError(
-                f"{where}: is of category {annotation.get('category_id')!r}, which is not listed"
-            )
+        category = annotation.get("category_id")
+        if with_categories and (not is_id(category) or category not in categories):
+            raise DatasetError(f"{where}: is of category {category!r}, which is not listed")
         of_image.setdefault(image, []).append(identity)
     return CocoFile(path, images, annotations, categories, of_image)
 
