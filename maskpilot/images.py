@@ -22,7 +22,7 @@ from maskpilot import masks
 from maskpilot.errors import ImageError
 from maskpilot.types import ImageRef, Mask
 
-__all__ = ["MAX_MEGAPIXELS", "LoadedImage", "from_picture", "load_image", "load_truth"]
+__all__ = ["MAX_MEGAPIXELS", "LoadedImage", "decode_image", "from_picture", "load_image", "load_truth"]
 
 MAX_MEGAPIXELS = 64.0
 """Larger pictures are refused unless the caller allows more: a small file can hide one that fills memory."""
@@ -86,7 +86,22 @@ def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedI
     Raises:
         ImageError: missing, a folder, not an image, damaged, or larger than `max_megapixels`.
     """
-    source = _read(path)
+    return decode_image(_read(path), path, max_megapixels=max_megapixels)
+
+
+def decode_image(source: bytes, path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedImage:
+    """Decode an image file that was read already, as `load_image` does.
+
+    Args:
+        source: the file's bytes.
+        path: names it, in errors and for people; nothing is read from there.
+        max_megapixels: larger pictures are refused.
+
+    Raises:
+        ImageError: not an image, damaged, or larger than `max_megapixels`.
+    """
+    if not source:
+        raise ImageError(f"{path}: the file is empty (0 bytes)")
     try:
         with _without_pillows_limit():
             opened = Image.open(io.BytesIO(source), formats=FORMATS)
@@ -159,12 +174,9 @@ def _read(path: Path) -> bytes:
             raise ImageError(f"{path}: no such file")
         if not path.is_file():
             raise ImageError(f"{path}: not a regular file")
-        source = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
-    if not source:
-        raise ImageError(f"{path}: the file is empty (0 bytes)")
-    return source
 
 
 _limit_lock = threading.Lock()
