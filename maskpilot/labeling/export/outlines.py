@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from maskpilot import masks
 from maskpilot.types import Mask
 
-__all__ = ["Outline", "Ring", "bridged", "outlines", "polygons", "rasterise", "simplified"]
+__all__ = [
+    "Outline",
+    "Ring",
+    "bridged",
+    "chained",
+    "outlines",
+    "polygons",
+    "rasterise",
+    "simplified",
+    "with_detours",
+]
 
 Ring = NDArray[np.int64]
 
@@ -66,7 +76,7 @@ def bridged(mask: Mask, *, tolerance: float = 0.0) -> Ring:
     a reader that also paints the outline itself paints the bridges, too. Empty for an empty mask.
     """
     parts = polygons(mask)
-    return simplified(_chained(parts), tolerance) if parts else np.zeros((0, 2), np.int64)
+    return simplified(chained(parts), tolerance) if parts else np.zeros((0, 2), np.int64)
 
 
 def simplified(ring: Ring, tolerance: float) -> Ring:
@@ -210,7 +220,7 @@ def _joined(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> list[Ring]:
     parts = []
     # Holes hang on earlier rings, so that going backwards each is whole before it is joined to another.
     for number in reversed(range(len(rings))):
-        whole = _with_detours(rings[number], detours[number])
+        whole = with_detours(rings[number], detours[number])
         bridge = bridges[number]
         if bridge is None:
             parts.append(whole)
@@ -224,7 +234,7 @@ def _joined(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> list[Ring]:
     return parts[::-1]
 
 
-def _chained(parts: Sequence[Ring]) -> Ring:
+def chained(parts: Sequence[Ring]) -> Ring:
     """One ring of all parts: each is hung on the nearest corner of those before (Prim's spanning tree)."""
     if len(parts) == 1:
         return parts[0]
@@ -251,14 +261,14 @@ def _chained(parts: Sequence[Ring]) -> Ring:
         hung.append((part, own, int(towards[own])))
     detours: list[list[tuple[int, int, Ring]]] = [[] for _ in parts]
     for number, own, on in reversed(hung):  # what hangs on a part came after it
-        whole = _with_detours(parts[number], detours[number], first=own - int(begins[number]))
+        whole = with_detours(parts[number], detours[number], first=own - int(begins[number]))
         parent = int(part_of[on])
         detour = np.concatenate([whole, whole[:1], corners[on : on + 1]])
         detours[parent].append((on - int(begins[parent]), 0, detour))
-    return _with_detours(parts[0], detours[0])
+    return with_detours(parts[0], detours[0])
 
 
-def _with_detours(ring: Ring, detours: Sequence[tuple[int, int, Ring]], *, first: int = 0) -> Ring:
+def with_detours(ring: Ring, detours: Sequence[tuple[int, int, Ring]], *, first: int = 0) -> Ring:
     """A ring that begins at a corner of it, with what is to be walked behind corners, in the order given."""
     pieces: list[Ring] = []
     places = sorted(detours, key=lambda detour: ((detour[0] - first) % len(ring), detour[1]))

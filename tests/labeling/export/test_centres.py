@@ -1,0 +1,59 @@
+"""A walk through pixel centres, and what is painted along it."""
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from maskpilot import masks
+from maskpilot.labeling.export.centres import painted, traced
+from maskpilot.labeling.export.outlines import outlines
+from tests.labeling.samples import SIZE, drawn_mask
+
+PICTURES = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.booleans())
+ROWS = ("1111111", "1000001", "1011101", "1010101", "1011101", "1000001", "1111111")
+RING_IN_A_RING = np.array([[pixel == "1" for pixel in row] for row in ROWS], np.bool_)
+
+
+@settings(deadline=None)
+@given(PICTURES)
+@example(np.eye(5, dtype=np.bool_))
+@example(RING_IN_A_RING)
+@example(np.ones((1, 1), np.bool_))
+@example(~np.eye(5, dtype=np.bool_))
+def test_a_mask_of_one_part_comes_back_and_one_of_more_gains_only_the_lines_between_them(
+    pixels: NDArray[np.bool_],
+) -> None:
+    mask = masks.encode(pixels)
+    back = masks.decode(painted(traced(mask), (mask.width, mask.height)))
+    assert (back | ~pixels).all()
+    if len(outlines(mask)) < 2:
+        assert (back == pixels).all()
+
+
+def test_a_hole_costs_nothing() -> None:
+    assert painted(traced(drawn_mask("donut")), SIZE) == drawn_mask("donut")
+
+
+def test_the_corners_of_a_square_are_its_outermost_pixels() -> None:
+    assert traced(drawn_mask("square")).tolist() == [[10, 20], [17, 20], [17, 27], [10, 27]]
+
+
+def test_two_parts_are_joined_by_one_line_of_pixels() -> None:
+    mask = drawn_mask("parts")
+    line = masks.decode(painted(traced(mask), SIZE)) & ~masks.decode(mask)
+    assert line.sum() == 14  # rows 6 to 19, once each
+    assert (line.sum(axis=1) <= 1).all()
+
+
+def test_a_simplified_walk_stays_near() -> None:
+    y, x = np.mgrid[:60, :60]
+    disc = masks.encode((x - 30) ** 2 + (y - 30) ** 2 < 500)
+    exact, rough = traced(disc), traced(disc, tolerance=1.5)
+    assert len(rough) < len(exact) / 2
+    assert masks.iou_matrix([disc], [painted(rough, (60, 60))])[0, 0] > 0.95
+
+
+def test_nothing_has_no_walk() -> None:
+    assert traced(masks.encode(np.zeros((3, 4), np.bool_))).shape == (0, 2)
