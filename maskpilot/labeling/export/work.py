@@ -55,9 +55,9 @@ class Work:
         self._splits = Counter({TRAIN: 0, VAL: 0} if order.val else {"": 0})
         self._problems: list[dict[str, Any]] = []
         self._open = True
-        self._problem_file = (folder / PROBLEMS).open("w", encoding="utf-8")
         target = Target(folder, classes, tuple(self._splits), self._root, order.tolerance)
         self._writer = order.format.open(target)
+        self._problem_file = (folder / PROBLEMS).open("w", encoding="utf-8")
 
     def add(self, file: LabeledFile) -> None:
         """Write a file's labels, if they are asked for and it is still what was labeled."""
