@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo nano test test-full test-foreign soak check lint types bench clean
+.PHONY: help install demo nano test test-full test-foreign test-ray soak check lint types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -37,6 +37,10 @@ soak: $(STAMP) ## A thousand sessions against an endpoint that fails; some minut
 test-foreign: $(STAMP) ## Against a real llama.cpp server (xllamacpp, 100 MB)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,foreign]'
 	$(BIN)/python -m pytest -m foreign
+
+test-ray: $(STAMP) ## Labeling on a Ray of this machine's own
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,ray]'
+	$(BIN)/python -m pytest -m ray
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
