@@ -82,8 +82,14 @@ def test_what_failed_attempts_cost_is_counted(tmp_path: Path) -> None:
     with Store(tmp_path / LABELS) as store:
         store.fail(Failure("a.png", "PolicyError", "gone", usage=Usage(calls=2, prompt_tokens=7, cost=0.5)))
         store.fail(Failure("a.png", "PolicyError", "gone", usage=Usage(calls=1, prompt_tokens=5, cost=0.25)))
+        store.spend("b.png", Usage(calls=1, cost=0.5))
         store.commit(image_labels())
-        assert store.spent() == Usage(calls=3, prompt_tokens=12, cost=0.75) + image_labels().usage
+        assert store.spent() == Usage(calls=4, prompt_tokens=12, cost=1.25) + image_labels().usage
+
+
+def test_a_run_that_cost_nothing_has_no_cost(tmp_path: Path) -> None:
+    with Store(tmp_path / LABELS) as store:
+        assert store.spent() == Usage()
 
 
 def test_counts_are_of_what_is_there(tmp_path: Path) -> None:

@@ -1,0 +1,297 @@
+"""`maskpilot label`: a folder of images labeled with a set of classes, unattended."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maskpilot.cli.console import INTERRUPTED, fail, print_json, say
+from maskpilot.cli.label_words import (
+    outcome_record,
+    print_json_survey,
+    print_outcome,
+    print_survey,
+)
+from maskpilot.cli.model import (
+    ApiOption,
+    BaseUrlOption,
+    CallStyleOption,
+    ConfigOption,
+    CoordsOption,
+    KeyOption,
+    ModelOption,
+    PriceCachedOption,
+    PriceInOption,
+    PriceOutOption,
+    VerifyOption,
+    hint_at_models,
+    mllm_settings,
+)
+from maskpilot.cli.options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    SegmenterName,
+    SegmenterOption,
+    ToolSet,
+)
+
+if TYPE_CHECKING:
+    from maskpilot.agent.mllm.settings import MllmSettings
+    from maskpilot.labeling.pilots import Pilot
+    from maskpilot.labeling.plan import Outcome, Plan
+    from maskpilot.labeling.types import LabelClass
+    from maskpilot.segmenters import Segmenter
+
+__all__ = ["label"]
+
+CLOSING = 3.0
+"""Seconds for a segmenter to end; after Ctrl-C it may be in the middle of something long."""
+
+
+class LabelPolicy(StrEnum):
+    """Who labels."""
+
+    mllm = "mllm"
+    one_shot = "one_shot"
+
+
+class WhenAsked(StrEnum):
+    """When the model is asked."""
+
+    always = "always"
+    when_unsure = "when-unsure"
+
+
+class OverlapName(StrEnum):
+    """What becomes of pixels that two classes claim; spelled out so that --help needs no import."""
+
+    keep = "keep"
+    score = "score"
+    order = "order"
+
+
+def label(
+    images: Annotated[Path, typer.Argument(help="A folder of images, with its subfolders.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run; the same command goes on with it.")],
+    classes: Annotated[
+        Path | None, typer.Option(help="A YAML file of classes; see docs/labeling.md.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="One class, in place of --classes.")] = None,
+    policy: Annotated[
+        LabelPolicy | None, typer.Option(help="Who labels; mllm where a model is configured, else one_shot.")
+    ] = None,
+    mllm: Annotated[
+        WhenAsked | None, typer.Option(help="when-unsure: one_shot first, the model where it is doubtful.")
+    ] = None,
+    overlap: Annotated[
+        OverlapName, typer.Option(help="Of different classes: keep, or resolve by score or class order.")
+    ] = OverlapName.keep,
+    segmenter: SegmenterOption = SegmenterName.sam3,
+    tools: Annotated[ToolSet, typer.Option(help="Tools on offer.")] = ToolSet.full,
+    workers: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 4,
+    max_rounds: Annotated[int, typer.Option(min=1, help="Rounds of a session at most.")] = 20,
+    max_seconds: Annotated[float | None, typer.Option(help="Seconds of a session at most.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens of a session at most.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Cost of the whole run at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N files at most.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="N files, drawn by --seed.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the sample.")] = 0,
+    skip_labeled: Annotated[Path | None, typer.Option(help="A COCO file; what it lists is left out.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="A COCO file; sessions begin with its masks.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Failed files too.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Label nothing; say what it would take.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Minutes to wait for a model that cannot be reached.")
+    ] = 60.0,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: KeyOption = None,
+    api: ApiOption = None,
+    coords: CoordsOption = None,
+    call_style: CallStyleOption = None,
+    verify: VerifyOption = None,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    price_cached: PriceCachedOption = None,
+    config: ConfigOption = None,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "auto",
+    max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 64.0,
+    keep_sessions: Annotated[
+        bool, typer.Option("--keep-sessions", help="Keep the logs of all sessions.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Label a folder of images, unattended. The same command goes on where it ended."""
+    from maskpilot.crew.progress import watch_on
+    from maskpilot.errors import InvalidInput
+    from maskpilot.labeling.estimate import bounds, prospects
+    from maskpilot.labeling.folder import scan
+    from maskpilot.labeling.job import Job
+    from maskpilot.labeling.overlap import Overlap
+    from maskpilot.labeling.plan import Plan
+    from maskpilot.labeling.runner import run_labeling, select
+    from maskpilot.labeling.survey import survey
+    from maskpilot.segmenters import load_segmenter
+    from maskpilot.tools import TOOL_SETS
+    from maskpilot.types import Budget
+
+    wanted = _classes(classes, query)
+    asked = None
+    if policy is not LabelPolicy.one_shot:
+        asked = mllm_settings(
+            config,
+            model=model,
+            base_url=base_url,
+            api_key_env=api_key_env,
+            api=api,
+            coords=coords,
+            call_style=call_style,
+            verify=verify,
+            price_in=price_in,
+            price_out=price_out,
+            price_cached=price_cached,
+        )
+    _check(policy, mllm, asked, max_cost)
+    try:
+        budget = Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+    found = scan(images, run=out)
+    for problem in found.problems:
+        say(problem)
+    if dry_run:
+        paths, left_out = select(found, skip_labeled=skip_labeled, sample=sample, seed=seed, limit=limit)
+        looked = survey(found.folder, paths, out, retry_failed=retry_failed, max_megapixels=max_megapixels)
+        likely = prospects(looked.measured, looked.left, workers)
+        if asked is not None and looked.size is not None:
+            offered, always = TOOL_SETS[tools.value], mllm is not WhenAsked.when_unsure
+            computed = bounds(asked, wanted, offered, looked.size, looked.left, max_tokens, always=always)
+            likely = replace(likely, computed=computed)
+        tell = print_json_survey if as_json else print_survey
+        tell(looked, likely, left_out, classes=len(wanted))
+        return
+    first, unsure = _pilots(asked, mllm)
+    say(f"loading the segmenter {segmenter.value} ...")
+    engine = load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)
+    with _ended_in_time(engine), watch_on() as watch:
+        plan = Plan(
+            images=images,
+            job=Job(
+                classes=wanted,
+                segmenter=engine,
+                first=first,
+                unsure=unsure,
+                tools=TOOL_SETS[tools.value],
+                budget=budget,
+                overlap=Overlap(overlap.value),
+            ),
+            sample=sample,
+            seed=seed,
+            limit=limit,
+            workers=workers,
+            skip_labeled=skip_labeled,
+            start_from=start_from,
+            retry_failed=retry_failed,
+            max_cost=max_cost,
+            patience=60.0 * patience,
+            max_megapixels=max_megapixels,
+            keep_sessions=keep_sessions,
+        )
+        told = _notices(plan)
+        outcome = run_labeling(plan, out, overwrite=overwrite, found=found, watch=watch)
+    if as_json:
+        print_json(outcome_record(outcome, told))
+    else:
+        print_outcome(outcome, told)
+    _leave(outcome)
+
+
+def _leave(outcome: Outcome) -> None:
+    """With the exit code that the outcome calls for."""
+    from maskpilot.labeling.plan import Ended
+
+    if outcome.ended is Ended.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if outcome.ended is Ended.unreachable:
+        fail("the model could not be reached; the same command goes on")
+    if outcome.ended is Ended.only_failures:
+        fail("too many images in a row failed; the same command goes on")
+    if outcome.failed and not outcome.done:
+        fail("no image was labeled")
+
+
+def _classes(path: Path | None, query: str | None) -> tuple[LabelClass, ...]:
+    from maskpilot.errors import InvalidInput
+    from maskpilot.labeling.classes import class_of_query, read_classes
+
+    if (path is None) == (query is None):
+        raise InvalidInput("say what to label: either --classes FILE or --query TEXT")
+    return read_classes(path) if path is not None else (class_of_query(query or ""),)
+
+
+def _check(
+    policy: LabelPolicy | None, mllm: WhenAsked | None, asked: MllmSettings | None, max_cost: float | None
+) -> None:
+    """See that the options go together."""
+    from maskpilot.agent.mllm.settings import HOW_TO_CONFIGURE
+    from maskpilot.errors import InvalidInput
+
+    if policy is LabelPolicy.mllm and asked is None:
+        raise InvalidInput(f"--policy mllm: {HOW_TO_CONFIGURE}")
+    if mllm is not None and policy is LabelPolicy.one_shot:
+        raise InvalidInput("--mllm goes with --policy mllm: one_shot alone asks no model")
+    if mllm is not None and asked is None:
+        raise InvalidInput(f"--mllm: {HOW_TO_CONFIGURE}")
+    if max_cost is not None and (asked is None or asked.prices is None):
+        raise InvalidInput(
+            "--max-cost needs a model and prices: --price-in and --price-out, per million tokens"
+        )
+    if policy is None and asked is None:
+        hint_at_models()
+
+
+def _pilots(asked: MllmSettings | None, mllm: WhenAsked | None) -> tuple[Pilot, Pilot | None]:
+    """Who is asked first, and who where that is doubtful."""
+    from maskpilot.agent.mllm.connect import connect
+    from maskpilot.agent.mllm.memory import Memory, memory_file
+    from maskpilot.labeling import pilots
+
+    if asked is None:
+        return pilots.one_shot(), None
+    model = pilots.mllm(connect(asked, os.environ), asked, Memory(memory_file(os.environ)))
+    return (pilots.one_shot(), model) if mllm is WhenAsked.when_unsure else (model, None)
+
+
+def _notices(plan: Plan) -> tuple[str, ...]:
+    """What a reader must know before believing the labels."""
+    from maskpilot.report.session import notices
+
+    segmenter = plan.job.segmenter
+    return notices(plan.job.first.settings, {"name": segmenter.name, **segmenter.provenance})
+
+
+@contextmanager
+def _ended_in_time(engine: Segmenter) -> Iterator[None]:
+    """Close a segmenter, but do not wait for what it is at: the end of the process ends that, too."""
+    try:
+        yield
+    finally:
+        closing = threading.Thread(target=engine.close, daemon=True)
+        closing.start()
+        closing.join(CLOSING)

@@ -1,0 +1,142 @@
+"""What each worker of a run does with a file: label it, or say why not."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+
+from maskpilot.agent.mllm.failures import EndpointError
+from maskpilot.crew.control import Control
+from maskpilot.errors import RunFolderError, SessionFailed
+from maskpilot.images import LoadedImage
+from maskpilot.labeling.existing import ExistingLabels
+from maskpilot.labeling.job import Job, label_image
+from maskpilot.labeling.logs import SessionLogs, unlogged
+from maskpilot.labeling.outage import TRIES, Blame, Outage, blame
+from maskpilot.labeling.reading import Seen, failure_of
+from maskpilot.labeling.store import SeenFile
+from maskpilot.labeling.types import Failure, ImageLabels
+from maskpilot.types import Usage
+
+__all__ = ["Labeler", "Result"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of a file.
+
+    Attributes:
+        path: relative to the folder of images.
+        file: which content it has; None where that could not be found out.
+        labels: of its content, where this file is the one whose image was labeled.
+        failure: why there are none.
+        worked: a session was held, or begun.
+        wasted: what it cost that is in no session log.
+
+    Without labels and without failure, it has the content of a file that had its turn before.
+    """
+
+    path: str
+    file: SeenFile | None
+    labels: ImageLabels | None = None
+    failure: Failure | None = None
+    worked: bool = False
+    wasted: Usage = field(default_factory=Usage)
+
+
+class Labeler:
+    """Labels files; called by many threads.
+
+    Args:
+        job: how.
+        start: masks that are there when sessions begin; None where there are none.
+        logs: of sessions in flight.
+        control: whether the run goes on.
+        outage: what is known of the endpoint.
+    """
+
+    def __init__(
+        self, job: Job, start: ExistingLabels | None, logs: SessionLogs, control: Control, outage: Outage
+    ) -> None:
+        self._job = replace(
+            job,
+            first=outage.heard_by(job.first),
+            unsure=None if job.unsure is None else outage.heard_by(job.unsure),
+        )
+        self._start, self._logs, self._control, self._outage = start, logs, control, outage
+        self._lock = threading.Lock()
+        self._claimed: set[str] = set()
+
+    def __call__(self, seen: Seen) -> Result | None:
+        """Label a file's content, unless another file with the same one had its turn.
+
+        Returns:
+            None where the run was stopped on the way. Whatever one image raises is a failure of that image.
+
+        Raises:
+            RunFolderError: the session logs cannot be written.
+            EndpointError: it refuses every image alike: a wrong key, no credit, no such model.
+        """
+        if seen.image is None or not self._claim(seen.image.sha256):
+            return Result(seen.path, seen.file, failure=seen.failure)
+        try:
+            result = self._label(seen, seen.image)
+        finally:
+            self._outage.leave()
+        if result is not None:
+            self._control.saw(failure=result.failure is not None)
+        return result
+
+    def _claim(self, sha256: str) -> bool:
+        """True for the first who asks."""
+        with self._lock:
+            if sha256 in self._claimed:
+                return False
+            self._claimed.add(sha256)
+            return True
+
+    def _label(self, seen: Seen, image: LoadedImage) -> Result | None:
+        """Label an image, again and again where it is the endpoint that fails."""
+        wasted, faults = Usage(), 0
+        outages: set[int] = set()
+        while True:
+            try:
+                labels = self._attempt(seen.path, image)
+            except RunFolderError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
+                wasted += self._cost(error)
+                cause = _cause(error)
+                whose = blame(cause)
+                faults += whose is Blame.failing
+                waits = whose in (Blame.away, Blame.failing) and max(len(outages), faults) < TRIES
+                if whose is Blame.closed:
+                    raise cause from None
+                if not waits or not isinstance(cause, EndpointError):
+                    if whose is Blame.image and isinstance(cause, EndpointError):
+                        self._outage.answered()
+                    failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
+                    return Result(seen.path, seen.file, failure=failure, worked=True)
+                if not self._outage.pause(cause):
+                    return None
+                outages.add(self._outage.number)
+            else:
+                if labels is None:
+                    return None
+                return Result(seen.path, seen.file, labels, worked=True, wasted=wasted)
+
+    def _attempt(self, path: str, image: LoadedImage) -> ImageLabels | None:
+        start = None
+        if self._start is not None:
+            start = self._start.start(path, image.image.size, self._job.classes)
+        return label_image(self._job, image, start=start, logs=self._logs, control=self._control)
+
+    def _cost(self, error: Exception) -> Usage:
+        """What a decision cost that never came."""
+        usage = unlogged(error) if isinstance(error, SessionFailed) else Usage()
+        self._control.add(usage)
+        return usage
+
+
+def _cause(error: Exception) -> BaseException:
+    return (isinstance(error, SessionFailed) and error.__cause__) or error

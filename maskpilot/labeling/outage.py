@@ -1,0 +1,179 @@
+"""An endpoint that cannot be reached: no image's fault, so all sessions wait until it answers again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Any
+
+from maskpilot.agent import Observation, Policy
+from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble
+from maskpilot.crew.control import Control
+from maskpilot.crew.progress import span
+from maskpilot.labeling.pilots import Pilot
+from maskpilot.types import Decision
+
+__all__ = ["Blame", "Outage", "blame"]
+
+FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+"""Seconds between two attempts; doubled from the first to the longest."""
+
+LISTEN = 0.5
+"""Seconds after which who waits for another's attempt looks whether the run was stopped."""
+
+TRIES = 3
+"""An image that cannot be answered for in as many outages, while others can, has failed by itself."""
+
+AWAY = frozenset({Trouble.busy, Trouble.no_connection, Trouble.timed_out})
+CLOSED = frozenset({401, 402, 403, 404})
+
+
+class Blame(Enum):
+    """Whose fault an endpoint's error is.
+
+    away: the endpoint's, for now. failing: the endpoint's, or that of this one request: local servers answer
+    500 to what they cannot take. closed: the endpoint's or the account's, for every image. image: this one's.
+    """
+
+    away = auto()
+    failing = auto()
+    closed = auto()
+    image = auto()
+
+
+def blame(error: BaseException | None) -> Blame:
+    """Whose fault it is that a session failed; the wire has tried again by then where that could help."""
+    if not isinstance(error, EndpointError):
+        return Blame.image
+    trouble = error.__cause__.trouble if isinstance(error.__cause__, Failure) else None
+    if trouble is Trouble.final:
+        # A 429 for which waiting is of no use: there is no credit left.
+        return Blame.closed if error.status in CLOSED | {429} else Blame.image
+    if error.status in CLOSED:
+        return Blame.closed
+    if error.status == 500:
+        return Blame.failing
+    status = error.status or 0
+    if isinstance(error, OutOfTime) or trouble in AWAY or status in (408, 409, 429) or status > 500:
+        return Blame.away
+    return Blame.away if trouble is None and error.status is None else Blame.image
+
+
+class Outage:
+    """What the sessions of a run know of the endpoint they share. Safe between threads.
+
+    While it is out of reach, one thread tries now and then with its own image, and all others wait for it.
+
+    Args:
+        control: whether the run goes on; stopped when the patience ends.
+        patience: seconds to wait for an endpoint.
+        note: told when it begins and when it ends, from any thread.
+        wait: pauses for seconds, and says whether the run was stopped meanwhile; for tests.
+        clock: seconds; for tests.
+
+    Attributes:
+        number: outages so far.
+        ended_run: what the endpoint said when the patience ended; None while it has not.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        patience: float,
+        note: Callable[[str], None],
+        *,
+        wait: Callable[[float], bool] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._control, self._patience, self._note = control, patience, note
+        self._wait, self._clock = wait or control.wait, clock
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._over.set()
+        self._prober: int | None = None
+        self._began, self._next = 0.0, FIRST_WAIT
+        self.number = 0
+        self.ended_run: EndpointError | None = None
+
+    def pause(self, error: EndpointError) -> bool:
+        """Wait until it is worth trying again.
+
+        Args:
+            error: why this thread's session failed.
+
+        Returns:
+            False where the run was stopped meanwhile, or is now, since the patience has ended.
+        """
+        with self._lock:
+            if self._over.is_set():
+                self._over.clear()
+                self._prober = threading.get_ident()
+                self._began, self._next = self._clock(), FIRST_WAIT
+                self.number += 1
+                most = span(self._patience)
+                self._note(f"the model cannot be reached ({error}); waiting for it, {most} at most")
+            mine = self._prober == threading.get_ident()
+        return self._before_next(error) if mine else self._for_another()
+
+    def answered(self) -> None:
+        """The endpoint has answered: whoever waits goes on."""
+        if self._over.is_set():
+            return
+        with self._lock:
+            if self._over.is_set():
+                return
+            self._over.set()
+            self._prober = None
+            seconds = self._clock() - self._began
+        self._note(f"the model answers again, after {span(seconds)}; going on")
+
+    def leave(self) -> None:
+        """This thread tries no more: where it was the one that tries, another has to."""
+        with self._lock:
+            if self._prober == threading.get_ident():
+                self._prober = None
+
+    def heard_by(self, pilot: Pilot) -> Pilot:
+        """A pilot whose policies tell of every answer."""
+        return replace(pilot, make=lambda wanted: _Heard(pilot.make(wanted), self.answered))
+
+    def _before_next(self, error: EndpointError) -> bool:
+        """Pause ahead of an attempt of this thread's own."""
+        left = self._began + self._patience - self._clock()
+        if left <= 0:
+            self.ended_run = error
+            self._control.stop()
+            return False
+        pause, self._next = min(self._next, left), min(2 * self._next, LONGEST_WAIT)
+        return not self._wait(pause)
+
+    def _for_another(self) -> bool:
+        """Wait until the endpoint has answered, or until this thread has to take over."""
+        while not self._over.wait(LISTEN):
+            if self._control.stopped:
+                return False
+            with self._lock:
+                if self._prober is None and not self._over.is_set():
+                    self._prober = threading.get_ident()
+                    return True
+        return not self._control.stopped
+
+
+class _Heard:
+    """Tells when a model has answered."""
+
+    def __init__(self, policy: Policy, tell: Callable[[], None]) -> None:
+        self._policy, self._tell = policy, tell
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        return self._policy.description
+
+    def decide(self, observation: Observation) -> Decision:
+        decision = self._policy.decide(observation)
+        if decision.usage.calls:
+            self._tell()
+        return decision
