@@ -41,6 +41,7 @@ OURS = (
     "labels.sqlite",
     "labels.sqlite-wal",
     "labels.sqlite-shm",
+    "parquet",
 )
 """All that a run writes, its mark first; `overwrite` removes these and nothing else."""
 

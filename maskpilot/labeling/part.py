@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from maskpilot.crew.control import Control
 from maskpilot.crew.progress import Watch
+from maskpilot.errors import InvalidInput
 from maskpilot.labeling.books import Books
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.labeler import Result
@@ -16,8 +17,15 @@ from maskpilot.labeling.logs import SessionLogs
 from maskpilot.labeling.outage import Outage
 from maskpilot.labeling.plan import Plan
 from maskpilot.labeling.progress import Standing
+from maskpilot.labeling.store import Store
 
-__all__ = ["Engine", "Part"]
+__all__ = ["PARQUET", "PENDING", "Engine", "Part", "take_in"]
+
+PARQUET = "parquet"
+"""Folder in a run folder of results in parts, which machines write that cannot write the database."""
+
+PENDING = "pending"
+"""Folder in that one, of parts whose rows are not in the database yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,3 +77,28 @@ class Engine(Protocol):
             PolicyError: the endpoint refuses every image alike.
         """
         ...
+
+
+def take_in(path: Path, store: Store, logs: SessionLogs, note: Callable[[str], None]) -> None:
+    """Put into the database what an earlier part of a run left in other places when it ended.
+
+    Args:
+        path: the run folder.
+        store: its database.
+        logs: its session logs; those of images that are labeled go.
+        note: told of what cannot be used, so that it is labeled again.
+
+    Raises:
+        InvalidInput: it is Parquet, and nothing here reads that.
+        RunFolderError: the database or the folder refuses.
+    """
+    if not any((path / PARQUET / PENDING).glob("*.parquet")):
+        return
+    try:
+        from maskpilot.labeling.ray.records import adopt  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        raise InvalidInput(
+            f"{path / PARQUET}: holds results of other machines that are to be read first; install "
+            "maskpilot[ray]"
+        ) from error
+    adopt(path, store, logs, note)

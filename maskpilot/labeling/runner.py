@@ -23,7 +23,7 @@ from maskpilot.labeling.folder import Scan, choose, scan
 from maskpilot.labeling.local import local
 from maskpilot.labeling.logs import SessionLogs
 from maskpilot.labeling.outage import Outage
-from maskpilot.labeling.part import Engine, Part
+from maskpilot.labeling.part import Engine, Part, take_in
 from maskpilot.labeling.plan import Ended, Outcome, Plan
 from maskpilot.labeling.progress import Standing
 from maskpilot.labeling.store import LABELS, Store
@@ -149,6 +149,7 @@ def _part(
     watch: Watch[Standing],
 ) -> Part:
     logs = SessionLogs(path)
+    take_in(path, store, logs, watch.note)
     books = Books(store, logs, paths, retry_failed=plan.retry_failed, keep_sessions=plan.keep_sessions)
     control = Control(store.spent() + logs.usage(books.labeled), plan.max_cost)
     return Part(
