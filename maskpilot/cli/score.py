@@ -48,7 +48,10 @@ def datasets(
 def score(
     dataset: Annotated[str, typer.Argument(help="One of `maskpilot datasets`.")],
     predictions: Annotated[
-        Path, typer.Option(help="COCO results or SA-Co predictions (JSON), or a folder of SAMPLE.png.")
+        Path,
+        typer.Option(
+            help="COCO results, exported instances or SA-Co predictions (JSON), or a folder of SAMPLE.png."
+        ),
     ],
     path: PathOption = None,
     split: SplitOption = None,

@@ -11,6 +11,7 @@ from maskpilot import masks
 from maskpilot.annotations.files import check_id, field, read_json
 from maskpilot.annotations.shapes import to_mask
 from maskpilot.errors import DatasetError, ImageError
+from maskpilot.evals.exported import Instances
 from maskpilot.evals.types import Dataset, Sample
 from maskpilot.images import load_truth
 from maskpilot.types import Instance, Mask
@@ -32,7 +33,7 @@ class Predictions(Protocol):
 
 
 def read_predictions(path: Path, dataset: Dataset) -> Predictions:
-    """Open predictions of a data set: a JSON file of results, or a folder of mask images.
+    """Open predictions of a data set: a JSON file of results or instances, or a folder of mask images.
 
     Raises:
         DatasetError: it cannot be read, or holds predictions for samples that the data set does not have.
@@ -41,7 +42,7 @@ def read_predictions(path: Path, dataset: Dataset) -> Predictions:
         return MaskFolder(path, dataset)
     if not path.is_file():
         raise DatasetError(f"{path}: no such file; expected COCO results (JSON) or a folder of mask images")
-    return Results(path, dataset)
+    return Instances(path, dataset) if _is_object(path) else Results(path, dataset)
 
 
 class Results:
@@ -138,6 +139,15 @@ def _instances(shapes: Sequence[Mask], scores: Sequence[float]) -> tuple[Instanc
     return tuple(
         Instance(number, shape, box, score) for number, (shape, box, score) in enumerate(found, start=1)
     )
+
+
+def _is_object(path: Path) -> bool:
+    """Whether a JSON file holds an object, by how it begins; readers tell what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip()[:1] == b"{"
+    except OSError:
+        return False
 
 
 def _addresses(dataset: Dataset) -> Callable[[Mapping[str, Any]], str | None]:

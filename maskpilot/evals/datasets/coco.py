@@ -118,6 +118,11 @@ class Classes:
             exhaustive=category not in self._listed(image, "not_exhaustive_category_ids"),
         )
 
+    def image_name(self, sample: Sample) -> str:
+        """What the file calls the sample's image."""
+        image, _ = self._pair(sample)
+        return self._name(image, f"{self._coco.path}: image {image!r}")
+
     def sample_of(self, entry: Mapping[str, Any]) -> str | None:
         """The sample of an image and a category; None where the pair is not asked for.
 

@@ -38,6 +38,7 @@ def make_run(
     *,
     names: tuple[str, ...] = NAMES,
     content: Mapping[str, bytes] | None = None,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> Path:
     """A run of label in folder/run on images in folder/images.
 
@@ -46,6 +47,7 @@ def make_run(
         files: path below the folder of images -> labels of its image; the usual ones where there are none.
         names: of the classes.
         content: of image files, where it matters; otherwise each file has its own.
+        sizes: of images that are not of SIZE.
     """
     run, images = folder / "run", folder / "images"
     run.mkdir()
@@ -56,7 +58,12 @@ def make_run(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(source)
             digest = hashlib.sha256(source).hexdigest()
-            image = ImageRef(digest, ".png", os.fsencode(file.name).decode("utf-8", "replace"), *SIZE)
+            image = ImageRef(
+                digest,
+                ".png",
+                os.fsencode(file.name).decode("utf-8", "replace"),
+                *(sizes or {}).get(path, SIZE),
+            )
             store.commit(ImageLabels(image, classes or image_labels().classes, 0.5))
             store.seen(path, SeenFile(len(source), number, digest))
     settings = {"classes": [{"name": name, "query": f"every {name}", "hints": []} for name in names]}
