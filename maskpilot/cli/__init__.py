@@ -19,6 +19,8 @@ from maskpilot.cli.console import INTERRUPTED, fail, tell_log
 from maskpilot.cli.demo import demo
 from maskpilot.cli.doctor import doctor
 from maskpilot.cli.evaluate import evaluate
+from maskpilot.cli.export import export
+from maskpilot.cli.label import label
 from maskpilot.cli.refine import refine, replay
 from maskpilot.cli.score import datasets, score
 
@@ -30,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A multimodal LLM pilots SAM 3: it looks at the masks and prompts again until they are right.",
 )
-for command in (refine, demo, replay, doctor, datasets, score, compare):
+for command in (refine, label, export, demo, replay, doctor, datasets, score, compare):
     app.command()(command)
 app.command("eval")(evaluate)
 

@@ -127,7 +127,7 @@ def _run_lengths(mask: Mask) -> tuple[Any, Mask]:
 
 FORMAT = Format(
     name="coco",
-    summary="COCO instances with run lengths (pycocotools, Detectron2, MMDetection, Ultralytics' converter)",
+    summary="COCO instances with run lengths: pycocotools, and what reads by it; the canonical one",
     limits="",
     open=partial(CocoWriter, shape=_run_lengths),
 )

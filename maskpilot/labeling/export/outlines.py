@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskpilot import masks
+from maskpilot.labeling.export.borders import Ring, find_rings, hang
 from maskpilot.types import Mask
 
 __all__ = [
@@ -28,8 +29,6 @@ __all__ = [
     "simplified",
     "with_detours",
 ]
-
-Ring = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +47,8 @@ class Outline:
 def outlines(mask: Mask) -> list[Outline]:
     """The parts of a mask, topmost first; painted with the even-odd rule they are the mask again, exactly."""
     pixels, at = _occupied(mask)
-    rings = _rings(pixels)
-    owner, _ = _hang(pixels, rings)
+    rings = find_rings(pixels)
+    owner, _ = hang(pixels, rings)
     holes: dict[int, list[Ring]] = {}
     for number, root in enumerate(owner):
         holes.setdefault(root, [])
@@ -66,7 +65,7 @@ def polygons(mask: Mask, *, tolerance: float = 0.0) -> list[Ring]:
         tolerance: pixels by which an outline may be off; see `simplified`.
     """
     pixels, at = _occupied(mask)
-    return [simplified(ring + at, tolerance) for ring in _joined(pixels, _rings(pixels))]
+    return [simplified(ring + at, tolerance) for ring in _joined(pixels, find_rings(pixels))]
 
 
 def bridged(mask: Mask, *, tolerance: float = 0.0) -> Ring:
@@ -139,83 +138,9 @@ def _occupied(mask: Mask) -> tuple[NDArray[np.bool_], Ring]:
     return masks.decode(mask)[top:bottom, left:right], np.array([left, top], np.int64)
 
 
-def _rings(pixels: NDArray[np.bool_]) -> list[Ring]:
-    """All borders, in the order of their first corner (topmost, then leftmost), each going right from there.
-
-    On each line of the grid the corners pair up into edges, so that a border is followed from corner to
-    corner by going along a row and down or up a column in turn. Where two pixels touch at a corner alone it
-    counts twice, once for each of them, which keeps parts apart that share no edge.
-    """
-    around = np.pad(pixels, 1)
-    a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
-    odd = a ^ b ^ c ^ d
-    crossed = (a == d) & (b == c) & (a != b)
-    y, x = np.nonzero(odd)
-    cross_y, cross_x = np.nonzero(crossed)
-    # The corner that ends an edge comes before the one that begins the next: 0 before 1. Its edge up (0) or
-    # down (1) is that of the pixel which it belongs to.
-    zeros, ones = np.zeros_like(cross_x), np.ones_like(cross_x)
-    falling = a[crossed]  # upper left and lower right are in: the left edge meets the upper one
-    xs = np.concatenate([x, cross_x, cross_x])
-    ys = np.concatenate([y, cross_y, cross_y])
-    along = np.concatenate([np.zeros_like(x), zeros, ones])
-    down = np.concatenate([np.zeros_like(x), np.where(falling, 0, 1), np.where(falling, 1, 0)])
-    by_row, by_column = np.lexsort((along, xs, ys)), np.lexsort((down, ys, xs))
-    beside, below = _partners(by_row).tolist(), _partners(by_column).tolist()
-    corners = np.stack([xs, ys], axis=1).astype(np.int64)
-    done = bytearray(len(xs))
-    rings = []
-    for first in by_row.tolist():
-        if done[first]:
-            continue
-        order, corner = [], first
-        while not done[corner]:
-            other = beside[corner]
-            done[corner] = done[other] = 1
-            order += [corner, other]
-            corner = below[other]
-        rings.append(corners[order])
-    return rings
-
-
-def _partners(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each corner the one at the other end of its edge, where sorted corners pair up."""
-    partners = np.empty_like(order)
-    partners[order[::2]], partners[order[1::2]] = order[1::2], order[::2]
-    return partners
-
-
-def _hang(
-    pixels: NDArray[np.bool_], rings: Sequence[Ring]
-) -> tuple[list[int], list[tuple[int, int, int] | None]]:
-    """Which part each ring belongs to, and for holes where a bridge straight up from their first corner ends.
-
-    Returns:
-        The number of the outer ring, for each ring its own or an earlier one; and for holes the earlier ring
-        that the bridge ends on, the index of the corner before that point, and its y.
-    """
-    edges: dict[int, list[tuple[int, int, int, int]]] = {}
-    owner: list[int] = []
-    bridges: list[tuple[int, int, int] | None] = []
-    for number, ring in enumerate(rings):
-        x, y = (int(value) for value in ring[0])
-        bridge = None
-        if not pixels[y, x]:  # what a ring surrounds is right below its first corner: nothing, so a hole
-            row = y - (int(pixels[:y, x][::-1].argmin()) or y)  # the filled pixels above may reach the top
-            on, before = next((on, before) for low, high, on, before in edges[row] if low <= x < high)
-            bridge = (on, before, row)
-        owner.append(number if bridge is None else owner[bridge[0]])
-        bridges.append(bridge)
-        for before in range(0, len(ring), 2):  # edges along rows begin at even corners
-            x0, row = (int(value) for value in ring[before])
-            x1 = int(ring[before + 1, 0])
-            edges.setdefault(row, []).append((min(x0, x1), max(x0, x1), number, before))
-    return owner, bridges
-
-
 def _joined(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> list[Ring]:
     """One ring for each part."""
-    _, bridges = _hang(pixels, rings)
+    _, bridges = hang(pixels, rings)
     detours: list[list[tuple[int, int, Ring]]] = [[] for _ in rings]
     parts = []
     # Holes hang on earlier rings, so that going backwards each is whole before it is joined to another.
