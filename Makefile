@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FORMATS := $(VENV)-formats
 
-.PHONY: help install demo nano test test-full test-foreign test-ray soak check lint types bench clean
+.PHONY: help install demo nano test test-full test-foreign test-formats test-ray soak check lint types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -38,6 +39,15 @@ test-foreign: $(STAMP) ## Against a real llama.cpp server (xllamacpp, 100 MB)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,foreign]'
 	$(BIN)/python -m pytest -m foreign
 
+test-formats: $(STAMP) $(FORMATS)/.installed ## Exports read back by other people's libraries (1.4 GB)
+	FORMATS_PYTHON=$(FORMATS)/bin/python $(BIN)/python -m pytest -m foreign_formats
+
+# An environment of their own: their versions of Pillow and OpenCV are not ours, and labelme is GPL.
+$(FORMATS)/.installed: tests/labeling/export/foreign/requirements.txt
+	$(PYTHON) -m venv $(FORMATS)
+	$(FORMATS)/bin/python -m pip install --disable-pip-version-check -q -r $<
+	@touch $@
+
 test-ray: $(STAMP) ## Labeling on a Ray of this machine's own
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,ray]'
 	$(BIN)/python -m pytest -m ray
@@ -61,4 +71,4 @@ nano: $(STAMP) ## Train the small SAM 3 from scratch, then hold it against its g
 	$(BIN)/python -m maskpilot.segmenters.nano.evaluate --checkpoint runs/nano/nano.safetensors
 
 clean: ## Remove the environment and the caches; runs stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(FORMATS) .mypy_cache .ruff_cache .pytest_cache

@@ -35,9 +35,14 @@ def labeled(mask: Mask) -> Label:
     return Label(Instance(1, mask, box, 0.5))
 
 
-def negative(number: int = 2) -> Picture:
+def negative(number: int = 2, *, split: str = "", images: str = "images") -> Picture:
     """A picture on which nothing was found."""
-    return picture(number, labels=image_labels(number, *(class_labels(name) for name in CLASSES)))
+    return picture(
+        number,
+        split=split,
+        images=images,
+        labels=image_labels(number, *(class_labels(name) for name in CLASSES)),
+    )
 
 
 def written(
