@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FORMATS := $(VENV)-formats
 
-.PHONY: help install demo nano test test-full test-foreign test-formats test-ray soak check lint types bench clean
+.PHONY: help install demo nano test test-full test-foreign test-formats test-ray soak chaos check lint types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -34,6 +34,9 @@ test-full: $(STAMP) ## Also the full-size architecture: 6 GB, some minutes
 
 soak: $(STAMP) ## A thousand sessions against an endpoint that fails; some minutes
 	$(BIN)/python -m pytest -m soak -s
+
+chaos: $(STAMP) ## A run of labeling killed thirty times, a full disk, a Ctrl-C; some minutes
+	$(BIN)/python -m pytest -m chaos -s
 
 test-foreign: $(STAMP) ## Against a real llama.cpp server (xllamacpp, 100 MB)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,foreign]'
