@@ -76,6 +76,7 @@ class Outage:
 
     Attributes:
         number: outages so far.
+        waiting: threads that wait for another one's attempt.
         ended_run: what the endpoint said when the patience ended; None while it has not.
     """
 
@@ -95,7 +96,7 @@ class Outage:
         self._over.set()
         self._prober: int | None = None
         self._began, self._next = 0.0, FIRST_WAIT
-        self.number = 0
+        self.number = self.waiting = 0
         self.ended_run: EndpointError | None = None
 
     def pause(self, error: EndpointError) -> bool:
@@ -152,14 +153,23 @@ class Outage:
 
     def _for_another(self) -> bool:
         """Wait until the endpoint has answered, or until this thread has to take over."""
-        while not self._over.wait(LISTEN):
-            if self._control.stopped:
-                return False
+        with self._lock:
+            self.waiting += 1
+        try:
+            while not self._over.wait(LISTEN):
+                if self._control.stopped or self._takes_over():
+                    break
+        finally:
             with self._lock:
-                if self._prober is None and not self._over.is_set():
-                    self._prober = threading.get_ident()
-                    return True
+                self.waiting -= 1
         return not self._control.stopped
+
+    def _takes_over(self) -> bool:
+        with self._lock:
+            if self._prober is None and not self._over.is_set():
+                self._prober = threading.get_ident()
+                return True
+        return False
 
 
 class _Heard:

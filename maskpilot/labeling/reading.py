@@ -52,18 +52,25 @@ class Reader:
 
     def __call__(self, path: str) -> Seen:
         """Look at a file, and read it where its content is unknown or still to be labeled. Never raises."""
+        before, now = self.files.get(path), self._status(path)
+        if now is not None and now == before and (known := self._known(path, now)):
+            return known
+        try:
+            # Read after it was looked at: what is written to it meanwhile shows the next time.
+            image = read(self.folder, path, max_megapixels=self.max_megapixels)
+        except Exception as error:  # noqa: BLE001 - decoders raise almost anything; one file is one failure
+            return self._unreadable(path, error)
+        now = now and replace(now, sha256=image.sha256)
+        return (now and self._known(path, now)) or Seen(path, now, image)
+
+    def _status(self, path: str) -> SeenFile | None:
+        """A file with the content that it had, if it is the same; None where it cannot be looked at."""
         before = self.files.get(path)
         try:
             status = (self.folder / path).stat()
-            now = SeenFile(status.st_size, status.st_mtime_ns, "" if before is None else before.sha256)
-            if now == before and (known := self._known(path, now)):
-                return known
-            # Read after it was looked at: what is written to it meanwhile shows the next time.
-            image = read(self.folder, path, max_megapixels=self.max_megapixels)
-            now = replace(now, sha256=image.sha256)
-        except Exception as error:  # noqa: BLE001 - decoders raise almost anything; one file is one failure
-            return self._unreadable(path, error)
-        return self._known(path, now) or Seen(path, now, image)
+        except (OSError, ValueError):  # reading it says what is wrong
+            return None
+        return SeenFile(status.st_size, status.st_mtime_ns, "" if before is None else before.sha256)
 
     def _known(self, path: str, file: SeenFile) -> Seen | None:
         """A file with whose content nothing is to be done."""

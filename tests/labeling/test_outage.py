@@ -1,0 +1,218 @@
+"""An endpoint that cannot be reached is no image's fault."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble
+from maskpilot.crew.control import Control
+from maskpilot.labeling.local import local
+from maskpilot.labeling.outage import Blame, Outage, blame
+from maskpilot.labeling.part import Part
+from maskpilot.labeling.plan import Ended
+from maskpilot.types import Usage
+from tests.labeling.runs import Model, Told, failures_of, label, labels_of, photos
+
+
+def error(trouble: Trouble | None = None, status: int | None = None) -> EndpointError:
+    """As the wire raises it."""
+    made = EndpointError("no answer", status=status)
+    if trouble is not None:
+        made.__cause__ = Failure(trouble, "said", status=status)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("problem", "whose"),
+    [
+        (error(Trouble.no_connection), Blame.away),
+        (error(Trouble.timed_out), Blame.away),
+        (error(Trouble.busy, 429), Blame.away),
+        (error(Trouble.server_error, 503), Blame.away),
+        (error(), Blame.away),
+        (OutOfTime("too slow", impatient=True), Blame.away),
+        (error(Trouble.server_error, 500), Blame.failing),
+        (error(Trouble.final, 401), Blame.closed),
+        (error(Trouble.final, 403), Blame.closed),
+        (error(Trouble.final, 404), Blame.closed),
+        (error(Trouble.final, 429), Blame.closed),  # no credit
+        (error(Trouble.final, 400), Blame.image),
+        (error(Trouble.broken, 200), Blame.image),
+        (ValueError("anything else"), Blame.image),
+    ],
+)
+def test_whose_fault_it_is(problem: Exception, whose: Blame) -> None:
+    assert blame(problem) is whose
+
+
+class Clock:
+    """Time that passes only while somebody waits."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+        self._then = then
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        self.waits.append(seconds)
+        self._then()
+        return False
+
+
+def test_waits_grow_up_to_a_minute_and_end_with_the_patience() -> None:
+    control, clock, notes = Control(Usage()), Clock(), list[str]()
+    outage = Outage(control, 300.0, notes.append, wait=clock.wait, clock=clock)
+    while outage.pause(error()):
+        assert not control.stopped
+    assert clock.waits == [5, 10, 20, 40, 60, 60, 60, 45]
+    assert control.stopped
+    assert outage.ended_run is not None
+    assert [note.split(" (")[0] for note in notes] == ["the model cannot be reached"]
+
+
+def test_it_is_told_when_it_begins_and_when_it_is_over() -> None:
+    clock, notes = Clock(), list[str]()
+    outage = Outage(Control(Usage()), 300.0, notes.append, wait=clock.wait, clock=clock)
+    for _ in range(3):
+        assert outage.pause(error())
+    outage.answered()
+    outage.answered()
+    assert notes == [
+        "the model cannot be reached (no answer); waiting for it, 5 min 00 s at most",
+        "the model answers again, after 35 s; going on",
+    ]
+    assert outage.pause(error())
+    assert (outage.number, clock.waits[-1]) == (2, 5)
+
+
+def test_one_thread_tries_and_the_others_wait_for_it() -> None:
+    clock = Clock()
+    outage = Outage(Control(Usage()), 300.0, lambda note: None, wait=clock.wait, clock=clock)
+    assert outage.pause(error())
+    went_on: list[bool] = []
+    others = [threading.Thread(target=lambda: went_on.append(outage.pause(error()))) for _ in range(3)]
+    for other in others:
+        other.start()
+    while outage.waiting < 3:
+        threading.Event().wait(0.001)
+    assert outage.pause(error())
+    outage.answered()
+    for other in others:
+        other.join(timeout=30)
+    assert went_on == [True] * 3
+    assert clock.waits == [5, 10]  # nobody else waited on a clock of its own
+
+
+def test_another_takes_over_from_one_that_gave_up() -> None:
+    clock = Clock()
+    outage = Outage(Control(Usage()), 300.0, lambda note: None, wait=clock.wait, clock=clock)
+    assert outage.pause(error())
+    took: list[bool] = []
+
+    def other() -> None:
+        took.extend([outage.pause(error()), outage.pause(error())])
+
+    waiting = threading.Thread(target=other)
+    waiting.start()
+    outage.leave()
+    waiting.join(timeout=30)
+    assert took == [True, True]
+    assert clock.waits == [5, 10]
+
+
+def patient(clock: Clock) -> Callable[[Part], None]:
+    """The usual engine, waiting on another clock."""
+
+    def engine(part: Part) -> None:
+        outage = Outage(part.control, part.plan.patience, part.watch.note, wait=clock.wait, clock=clock)
+        local(replace(part, outage=outage))
+
+    return engine
+
+
+def test_a_run_waits_for_the_endpoint_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    images, calm = photos(tmp_path / "photos", 6), Model()
+    model = Model(lambda grey, query, number: fail_while_down((grey, query, number)))
+    down = True
+
+    def fail_while_down(what: tuple[int, str, int]) -> None:
+        if down and what[2] == 1:  # in the middle of a session
+            raise error(Trouble.no_connection)
+
+    def back() -> None:
+        nonlocal down
+        down = len(clock.waits) < 4
+
+    clock, told = Clock(back), Told()
+    outcome = label(tmp_path / "run", images, model.pilot, workers=3, watch=told, engine=patient(clock))
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 6, 0)
+    assert clock.waits == [5, 10, 20, 40]
+    assert [note.split(" (")[0].split(",")[0] for note in told.notes] == [
+        "the model cannot be reached",
+        "the model answers again",
+    ]
+    label(tmp_path / "calm", images, calm.pilot)
+    assert sorted(model.asked) == sorted(calm.asked)  # no round was paid twice
+    assert labels_of(tmp_path / "run") == labels_of(tmp_path / "calm")
+
+
+def test_when_the_patience_ends_the_run_ends_and_goes_on_later(tmp_path: Path) -> None:
+    images = photos(tmp_path / "photos", 4)
+
+    def trouble(grey: int, query: str, number: int) -> None:
+        if down and grey > 1:
+            raise error(Trouble.no_connection)
+
+    down, model = True, Model(trouble)
+    told = Told()
+    part = label(tmp_path / "run", images, model.pilot, workers=1, patience=0.0, watch=told)
+    assert part.ended is Ended.unreachable
+    assert (part.done, part.failed) == (1, 0)
+    assert told.notes[-1].endswith("the same command goes on")
+    down = False
+    assert label(tmp_path / "run", images, model.pilot).done == 4
+    assert len(model.asked) == len(set(model.asked)) == 16
+
+
+def test_a_closed_door_ends_the_run_at_once(tmp_path: Path) -> None:
+    def trouble(grey: int, query: str, number: int) -> None:
+        raise EndpointError("the key is refused; see OPENAI_API_KEY", status=401)
+
+    images = photos(tmp_path / "photos", 4)
+    with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
+        label(tmp_path / "run", images, Model(trouble).pilot)
+    assert failures_of(tmp_path / "run") == {}
+    assert label(tmp_path / "run", images, Model().pilot).done == 4
+
+
+def test_an_image_that_an_endpoint_cannot_take_fails_alone(tmp_path: Path) -> None:
+    def trouble(grey: int, query: str, number: int) -> None:
+        if grey == 2:
+            raise error(Trouble.server_error, 500)
+
+    images, clock = photos(tmp_path / "photos", 5), Clock()
+    outcome = label(tmp_path / "run", images, Model(trouble).pilot, workers=1, engine=patient(clock))
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 4, 1)
+    assert failures_of(tmp_path / "run") == {"02.png": ("EndpointError", "no answer")}
+    assert clock.waits == [5, 10]
+
+
+def test_what_failed_requests_cost_is_in_the_books(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    def trouble(grey: int, query: str, number: int) -> None:
+        tries.append(grey)
+        if len(tries) == 1:
+            raise EndpointError("cut off", usage=Usage(calls=1, cost=0.125))
+
+    images, clock = photos(tmp_path / "photos", 1), Clock()
+    outcome = label(tmp_path / "run", images, Model(trouble).pilot, engine=patient(clock))
+    assert outcome.done == 1
+    assert outcome.summary.usage.cost == pytest.approx(0.04 + 0.125)
