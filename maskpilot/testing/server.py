@@ -167,6 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.connections.add(self.connection)
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the client died while it asked
+            super().handle()
+
     def finish(self) -> None:
         with self.server.lock:
             self.server.connections.discard(self.connection)

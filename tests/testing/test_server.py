@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -115,3 +117,17 @@ def test_a_mix_leaves_alone_what_is_a_fault_already() -> None:
 def test_a_mix_that_is_none(rate: float, faults: Any) -> None:
     with pytest.raises(ValueError, match=r"FaultMix\.(rate|faults): expected"):
         FaultMix(rate, faults)
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"])
+def test_a_client_that_dies_while_it_asks_is_no_news(said: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer([CALL]) as server:
+        client = http.client.HTTPConnection("127.0.0.1", int(server.url.split(":")[2].split("/")[0]))
+        client.request("GET", "/v1/models")
+        client.getresponse().read()
+        client.sock.sendall(said)
+        # As of a process that is killed: the server is told that nobody is there any more.
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    assert server.left == 1
+    assert capfd.readouterr().err == ""
