@@ -29,7 +29,7 @@ from maskpilot.labeling.types import LabelClass
 from maskpilot.testing import Answer, Says, Seen
 from maskpilot.testing.faults import ANSWERING, PASSING, REFUSED, Fault, busy
 from maskpilot.types import Budget, Decision
-from tests.labeling.scenery import SceneSegmenter, small_scenes
+from tests.labeling.scenery import segmenter_of, small_scenes
 
 CLASSES = (LabelClass("thing", "every thing"), LabelClass("circle"), LabelClass("red", "all that is red"))
 WORKERS = 6
@@ -237,7 +237,7 @@ def label(
         quiet = pilots.mllm(wire, settings, Memory())
         job = Job(
             classes=CLASSES,
-            segmenter=SceneSegmenter(small_scenes(scenes)),
+            segmenter=segmenter_of(small_scenes(scenes)),
             first=replace(quiet, make=lambda wanted: Loud(quiet.make(wanted), tell)),
             budget=Budget(max_rounds=8),
         )

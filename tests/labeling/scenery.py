@@ -1,43 +1,40 @@
 """A folder of drawn scenes, and a segmenter that finds what was drawn."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from maskpilot.scenes import Scene, make_scene
+from maskpilot.scenes import Scene, SceneObject, make_scene
 from maskpilot.segmenters.base import ImageSession
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 
 SIZE = (96, 72)
 
 
-class SceneSegmenter:
-    """A `Segmenter` that knows scenes by their pixels; a word of shape, colour or "thing" finds an object.
+class KnownImages:
+    """A `Segmenter` that knows images by their pixels (`Image.tobytes`), and what is to be found on each."""
 
-    Objects score between 0.35 and 0.95, always the same.
-    """
-
-    name = "scenery"
+    name = "known images"
     provenance: Mapping[str, str] = {"segmenter": "a test double, not a model"}
 
-    def __init__(self, scenes: Iterable[Scene]) -> None:
-        self._scenes = {scene.pixels.tobytes(): scene for scene in scenes}
+    def __init__(self, known: Mapping[bytes, Sequence[FakeObject]]) -> None:
+        self._known = known
 
     def open(self, image: Image.Image) -> ImageSession:
-        scene = self._scenes[image.tobytes()]
-        return FakeSegmenter(
-            [
-                FakeObject(
-                    thing.mask,
-                    frozenset({thing.shape, thing.colour, "thing"}),
-                    score=0.35 + 0.6 * (thing.area % 97) / 97,
-                )
-                for thing in scene.objects
-            ]
-        ).open(image)
+        return FakeSegmenter(self._known[image.tobytes()]).open(image)
 
     def close(self) -> None: ...
+
+
+def segmenter_of(scenes: Iterable[Scene]) -> KnownImages:
+    """Finds what was drawn by its shape, its colour or "thing"; scores are 0.35 to 0.95, always the same."""
+    return KnownImages({scene.pixels.tobytes(): [_object(one) for one in scene.objects] for scene in scenes})
+
+
+def _object(thing: SceneObject) -> FakeObject:
+    words = frozenset({thing.shape, thing.colour, "thing"})
+    return FakeObject(thing.mask, words, score=0.35 + 0.6 * (thing.area % 97) / 97)
 
 
 def small_scenes(count: int) -> list[Scene]:
