@@ -43,7 +43,7 @@ test-foreign: $(STAMP) ## Against a real llama.cpp server (xllamacpp, 100 MB)
 	$(BIN)/python -m pytest -m foreign
 
 test-formats: $(STAMP) $(FORMATS)/.installed ## Exports read back by other people's libraries (1.4 GB)
-	FORMATS_PYTHON=$(FORMATS)/bin/python $(BIN)/python -m pytest -m foreign_formats
+	FORMATS_PYTHON=$(FORMATS)/bin/python $(BIN)/python -m pytest -m foreign_formats tests/labeling/export/foreign
 
 # An environment of their own: their versions of Pillow and OpenCV are not ours, and labelme is GPL.
 $(FORMATS)/.installed: tests/labeling/export/foreign/requirements.txt

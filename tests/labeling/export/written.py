@@ -28,11 +28,11 @@ def picture(
     return Picture(number, name, name, path, split, found.image.sha256, *SIZE, found.classes)
 
 
-def labeled(mask: Mask) -> Label:
+def labeled(mask: Mask, number: int = 1) -> Label:
     """A label of a mask."""
     box = masks.tight_box(mask)
     assert box is not None
-    return Label(Instance(1, mask, box, 0.5))
+    return Label(Instance(number, mask, box, 0.5))
 
 
 def negative(number: int = 2, *, split: str = "", images: str = "images") -> Picture:

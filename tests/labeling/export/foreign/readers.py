@@ -86,7 +86,9 @@ def labelme(folder: Path) -> tuple[list[str], list[Found]]:
 
     images: list[str] = []
     found: list[Found] = []
-    for path in sorted(folder.rglob("[0-9]*.json")):
+    for path in sorted(folder.rglob("*.json")):
+        if "shapes" not in json.loads(path.read_text(encoding="utf-8")):  # the export's own account
+            continue
         file = tool.LabelFile(str(path))
         images.append(path.stem)
         with tool.utils.img_data_to_pil(file.image_data) as image:

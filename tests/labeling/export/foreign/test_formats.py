@@ -15,6 +15,7 @@ from maskpilot import masks
 from maskpilot.labeling.export.formats import find_format
 from maskpilot.labeling.export.writer import Picture
 from maskpilot.types import Mask
+from tests.labeling.export.runs import NOTHING, export_as, make_run
 from tests.labeling.export.written import labeled, negative, picture, written
 from tests.labeling.samples import SIZE, class_labels, drawn_mask, image_labels
 
@@ -116,3 +117,42 @@ def test_a_lossless_format_says_that_every_mask_comes_back(tmp_path: Path, name:
     said = exported(tmp_path / "export", name)
     samples = [drawn_mask(shape) for shape in ("donut", "pixel", "parts")]
     assert [mask for _, _, mask in said] == [*samples, *noise()]
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "val"),
+    [
+        ("coco", "datumaro_coco", 0.5),
+        ("coco-polygon", "pycocotools", 0.0),
+        ("yolo-seg", "supervision", 0.5),
+        ("labelme", "labelme", 0.0),
+        ("label-studio", "label_studio", 0.0),
+        ("cvat", "datumaro_cvat", 0.5),
+    ],
+)
+def test_the_account_of_an_export_has_the_figures_that_a_reader_finds(
+    tmp_path: Path, name: str, reader: str, val: float
+) -> None:
+    ragged = class_labels(ODD, *(labeled(mask, number) for number, mask in enumerate(noise(), start=1)))
+    files = {"a.png": image_labels().classes[:2], "b.png": NOTHING[:2], "c.png": (ragged,)}
+    run = make_run(tmp_path, files, names=CLASSES)
+    account = export_as(name, run, tmp_path / "out", val=val)
+    assert account["pictures"] == 3
+    assert not val or all(account["splits"].values())  # or the split is not tested
+
+    found = read(reader, tmp_path / "out")
+    assert found.images == ("a", "b", "c")
+    labels = [
+        (Path(path).stem, one.name, each.instance.mask)
+        for path, classes in files.items()
+        for one in classes
+        for each in one.labels
+    ]
+    if not account["loss"]["changed"]:
+        assert in_order(found.instances) == in_order(labels)
+        return
+    pairs = zip(labels, sorted(found.instances, key=lambda row: row[0]), strict=True)
+    ious = [float(masks.iou_matrix([mask], [back])[0, 0]) for (_, _, mask), (_, _, back) in pairs]
+    assert account["loss"]["lost"] == 0
+    assert account["loss"]["lowest_iou"] == min(ious)
+    assert account["loss"]["mean_iou"] == pytest.approx(sum(ious) / len(ious))
