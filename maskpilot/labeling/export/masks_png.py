@@ -92,6 +92,7 @@ class MasksWriter:
     def _row(self, picture: Picture, name: str, found: Sequence[Mask | None]) -> dict[str, Any]:
         return {
             "image": picture.file_name,
+            "path": picture.path,
             "masks": name,
             "split": picture.split,
             "sha256": picture.sha256,

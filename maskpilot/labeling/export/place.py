@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from maskpilot.errors import RunFolderError
-from maskpilot.runfolder import locked
+from maskpilot.runfolder import LOCK, locked
 
 __all__ = ["EXPORT", "NAMES", "PROBLEMS", "building", "publish"]
 
@@ -40,6 +40,7 @@ def building(out: Path, *, overwrite: bool) -> Iterator[Path]:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+                (out / LOCK).unlink(missing_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"{out}: cannot be written ({error.strerror or error}); nothing of this export is left "

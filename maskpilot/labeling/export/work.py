@@ -20,6 +20,7 @@ from maskpilot.labeling.export.writer import Picture, Target
 from maskpilot.labeling.store import LABELS
 from maskpilot.labeling.types import ClassLabels, LabeledFile
 from maskpilot.runfolder import RUN
+from maskpilot.types import ImageRef
 
 __all__ = ["Work"]
 
@@ -135,12 +136,7 @@ class Work:
         left_out = file.labels.instances - sum(len(one.labels) for one in classes)
         self._count["instances_not_sure"] += left_out
         split = split_of(image.sha256, self._order.val)
-        if self._root:
-            name = file.path if is_text(file.path) else self._names.name(file.path, image)
-            path = f"{self._root}/{name}"
-        else:
-            name = self._names.name(file.path, image)
-            path = f"{self._order.format.images(split)}/{name}".removeprefix("/")
+        name, path = self._called(file.path, image, split)
         return Picture(
             id=self._count["pictures"] + 1,
             source=file.path,
@@ -158,6 +154,18 @@ class Work:
             ),
         )
 
+    def _called(self, source: str, image: ImageRef, split: str) -> tuple[str, str]:
+        """`Picture.file_name` and `Picture.path`."""
+        if not self._root:
+            name = self._names.name(source, image)
+            return name, f"{self._order.format.images(split)}/{name}".removeprefix("/")
+        if not is_text(source):
+            name = self._names.name(source, image)
+            return name, f"{self._root}/{name}"
+        # Where labels are files named after the image, those names must be safe to write to.
+        name = self._names.name(source, image) if self._order.format.by_stem else source
+        return name, f"{self._root}/{source}"
+
     def _usable(self, relative: str, picture: Picture) -> bool:
         """Bring the image into the export; whether its labels can be exported."""
         try:
@@ -168,7 +176,7 @@ class Work:
         try:
             if self._root:
                 check(source, picture.sha256)
-                if picture.file_name != relative:
+                if not is_text(relative):
                     raise ImageError(
                         "its path is not plain text, so no data set can name it; copy or link it"
                     )

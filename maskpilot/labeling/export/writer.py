@@ -21,8 +21,8 @@ class Picture:
         id: number in the export, from 1.
         source: the file's path in the folder of images as the run saw it; bytes that are no text are
             surrogates. For people and look-ups, never a path to write to.
-        file_name: its path below the folder of images that the export has or refers to, with "/": valid text,
-            and safe to write to where the export holds the images.
+        file_name: its path below the folder of images that the export has or refers to, with "/": printable
+            text. Where the export holds the images, or the format is `by_stem`, it is safe to write to.
         path: where the image is: from the export's folder where it lies inside ("images/a.jpg"), otherwise
             absolute.
         split: "train" or "val"; "" where the export is not split.

@@ -1,6 +1,7 @@
 """COCO files: pycocotools reads back every pixel."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
 from maskpilot import masks
+from maskpilot.labeling.export.formats import find_format
+from maskpilot.labeling.export.writer import Picture, Target
 from maskpilot.labeling.types import ClassLabels, Label
 from maskpilot.types import Instance
 from tests.labeling.export.runs import NOTHING, export_as, files_of, make_run
@@ -129,6 +132,25 @@ def test_a_class_name_is_data(name: str, tmp_path: Path) -> None:
     coco = COCO(str(tmp_path / "out" / "instances.json"))
     assert coco.cats == {1: {"id": 1, "name": name}}
     assert len(coco.getAnnIds(catIds=[1])) == 1
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    classes = image_labels().classes
+
+    def peak(count: int) -> int:
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        writer = find_format("coco").open(Target(folder, ("ring", "pair", "ghost")))
+        tracemalloc.start()
+        for number in range(1, count + 1):
+            name = f"{number}.png"
+            writer.add(Picture(number, name, name, name, "", "0" * 64, *SIZE, classes))
+        writer.close()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(1000) < 1.2 * peak(200)
 
 
 def test_classes_that_were_never_found_are_there(tmp_path: Path) -> None:

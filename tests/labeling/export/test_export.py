@@ -210,10 +210,19 @@ def test_an_export_that_breaks_off_leaves_nothing(error: BaseException, run: Pat
     out = tmp_path / "out"
     with pytest.raises((RunFolderError, KeyboardInterrupt)) as caught:
         export(Order(run, out, replace(find_format("coco"), open=begin)))
-    assert {path.name for path in out.iterdir()} == {".lock"}
+    assert list(out.iterdir()) == []
     if isinstance(error, OSError):
         assert "No space left" in str(caught.value)
     export_as("coco", run, out)
+
+
+def test_two_exports_to_one_folder_at_a_time_are_refused(run: Path, tmp_path: Path) -> None:
+    def again(done: int, total: int) -> None:
+        with pytest.raises(RunFolderError, match="another run is writing here"):
+            export_as("coco", run, tmp_path / "out")
+
+    export(Order(run, tmp_path / "out", find_format("coco")), watch=again)
+    assert files_of(tmp_path / "out") == {"export.json", "images/a.png", "images/b.png", "instances.json"}
 
 
 def test_what_breaks_off_leaves_the_former_export(run: Path, tmp_path: Path) -> None:

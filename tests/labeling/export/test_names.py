@@ -98,6 +98,17 @@ def test_names_that_changed_are_listed(tmp_path: Path) -> None:
     assert images == {"a.jpg", *listed}
 
 
+def test_label_files_are_named_apart_also_beside_references(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {"a.jpg": (), "a.png": (), "CON.png": ()})
+    account = export_as("masks", run, tmp_path / "out", images=Images.reference)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "instances.jsonl").read_text().splitlines()]
+    images = str(tmp_path / "images")
+    assert [row["path"] for row in rows] == [f"{images}/{name}" for name in ("CON.png", "a.jpg", "a.png")]
+    assert len({row["masks"] for row in rows}) == 3
+    assert "CON.png" not in {row["masks"] for row in rows}
+    assert account["problems"] == 0
+
+
 def test_a_reference_keeps_every_name_that_is_text(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"a.jpg": (), "A.jpg": (), "CON.png": (), "new\nline.png": ()})
     account = export_as("coco", run, tmp_path / "out", images=Images.reference)
