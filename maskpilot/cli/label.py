@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,8 +46,10 @@ from maskpilot.cli.options import (
 
 if TYPE_CHECKING:
     from maskpilot.agent.mllm.settings import MllmSettings
-    from maskpilot.labeling.pilots import Pilot
+    from maskpilot.labeling.part import Engine
     from maskpilot.labeling.plan import Outcome, Plan
+    from maskpilot.labeling.ray.manifest import Manifest
+    from maskpilot.labeling.recipe import JobRecipe, SegmenterRecipe
     from maskpilot.labeling.types import LabelClass
     from maskpilot.segmenters import Segmenter
 
@@ -70,6 +71,13 @@ class WhenAsked(StrEnum):
 
     always = "always"
     when_unsure = "when-unsure"
+
+
+class EngineName(StrEnum):
+    """What does the work."""
+
+    local = "local"
+    ray = "ray"
 
 
 class OverlapName(StrEnum):
@@ -134,6 +142,18 @@ def label(
     keep_sessions: Annotated[
         bool, typer.Option("--keep-sessions", help="Keep the logs of all sessions.")
     ] = False,
+    engine: Annotated[
+        EngineName, typer.Option(help="local: this machine; ray: a cluster, see docs/scaling.md.")
+    ] = EngineName.local,
+    address: Annotated[
+        str | None, typer.Option(help="For ray: the cluster; RAY_ADDRESS, else one on this machine.")
+    ] = None,
+    segmenters: Annotated[
+        int | None, typer.Option(min=1, help="For ray: processes with a model; one for each GPU.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="For ray: a Parquet file or folder that lists the images of IMAGES.")
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,15 +162,16 @@ def label(
     from maskpilot.errors import InvalidInput
     from maskpilot.labeling.estimate import bounds, prospects
     from maskpilot.labeling.folder import scan
-    from maskpilot.labeling.job import Job
     from maskpilot.labeling.overlap import Overlap
     from maskpilot.labeling.plan import Plan
+    from maskpilot.labeling.recipe import JobRecipe, SegmenterRecipe
     from maskpilot.labeling.runner import run_labeling, select
     from maskpilot.labeling.survey import survey
-    from maskpilot.segmenters import load_segmenter
     from maskpilot.tools import TOOL_SETS
     from maskpilot.types import Budget
 
+    if engine is EngineName.local and (address or segmenters or manifest):
+        raise InvalidInput("--address, --segmenters and --manifest go with --engine ray")
     wanted = _classes(classes, query)
     asked = None
     if policy is not LabelPolicy.one_shot:
@@ -172,7 +193,8 @@ def label(
         budget = Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
     except ValueError as error:
         raise InvalidInput(str(error)) from error
-    found = scan(images, run=out)
+    listed = _listed(manifest, images)
+    found = scan(images, run=out) if listed is None else listed.found
     for problem in found.problems:
         say(problem)
     if dry_run:
@@ -186,21 +208,23 @@ def label(
         tell = print_json_survey if as_json else print_survey
         tell(looked, likely, left_out, classes=len(wanted))
         return
-    first, unsure = _pilots(asked, mllm)
-    say(f"loading the segmenter {segmenter.value} ...")
-    engine = load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)
-    with _ended_in_time(engine), watch_on() as watch:
+    recipe = JobRecipe(
+        classes=wanted,
+        asked=asked,
+        when_unsure=mllm is WhenAsked.when_unsure,
+        tools=TOOL_SETS[tools.value],
+        budget=budget,
+        overlap=Overlap(overlap.value),
+    )
+    recipe.pilots()  # what is wrong with the endpoint's key is said before a model is loaded
+    made = SegmenterRecipe(segmenter.value, checkpoint and checkpoint.absolute(), device)
+    at_work = (
+        _here(made) if engine is EngineName.local else _on_ray(made, recipe, address, segmenters, listed)
+    )
+    with at_work as (opened, does), watch_on() as watch:
         plan = Plan(
             images=images,
-            job=Job(
-                classes=wanted,
-                segmenter=engine,
-                first=first,
-                unsure=unsure,
-                tools=TOOL_SETS[tools.value],
-                budget=budget,
-                overlap=Overlap(overlap.value),
-            ),
+            job=recipe(opened),
             sample=sample,
             seed=seed,
             limit=limit,
@@ -214,7 +238,7 @@ def label(
             keep_sessions=keep_sessions,
         )
         told = _notices(plan)
-        outcome = run_labeling(plan, out, overwrite=overwrite, found=found, watch=watch)
+        outcome = run_labeling(plan, out, overwrite=overwrite, found=found, watch=watch, engine=does)
     if as_json:
         print_json(outcome_record(outcome, told))
     else:
@@ -266,24 +290,62 @@ def _check(
         hint_at_models()
 
 
-def _pilots(asked: MllmSettings | None, mllm: WhenAsked | None) -> tuple[Pilot, Pilot | None]:
-    """Who is asked first, and who where that is doubtful."""
-    from maskpilot.agent.mllm.connect import connect
-    from maskpilot.agent.mllm.memory import Memory, memory_file
-    from maskpilot.labeling import pilots
-
-    if asked is None:
-        return pilots.one_shot(), None
-    model = pilots.mllm(connect(asked, os.environ), asked, Memory(memory_file(os.environ)))
-    return (pilots.one_shot(), model) if mllm is WhenAsked.when_unsure else (model, None)
-
-
 def _notices(plan: Plan) -> tuple[str, ...]:
     """What a reader must know before believing the labels."""
     from maskpilot.report.session import notices
 
     segmenter = plan.job.segmenter
     return notices(plan.job.first.settings, {"name": segmenter.name, **segmenter.provenance})
+
+
+def _listed(manifest: Path | None, images: Path) -> Manifest | None:
+    """What a manifest lists; None where there is none."""
+    if manifest is None:
+        return None
+    _need_ray()
+    from maskpilot.labeling.ray.manifest import read_manifest
+
+    return read_manifest(manifest, images)
+
+
+@contextmanager
+def _here(made: SegmenterRecipe) -> Iterator[tuple[Segmenter, Engine]]:
+    """A segmenter of this process, and the engine of one machine."""
+    from maskpilot.labeling.local import local
+
+    say(f"loading the segmenter {made.name} ...")
+    opened = made()
+    with _ended_in_time(opened):
+        yield opened, local
+
+
+@contextmanager
+def _on_ray(
+    made: SegmenterRecipe,
+    recipe: JobRecipe,
+    address: str | None,
+    segmenters: int | None,
+    listed: Manifest | None,
+) -> Iterator[tuple[Segmenter, Engine]]:
+    """What stands for the segmenters of a cluster, and the engine that works there."""
+    _need_ray()
+    from maskpilot.labeling.ray.engine import Cluster, OnRay, connected
+
+    cluster = Cluster(address, segmenters)
+    say("waiting for Ray ...")
+    with connected(cluster, made) as servers:
+        engine = OnRay(cluster, servers, recipe, listed)
+        say(f"loading the segmenter {made.name}, {len(servers)} times ...")
+        yield engine.segmenter(), engine
+
+
+def _need_ray() -> None:
+    from importlib.util import find_spec
+
+    from maskpilot.errors import InvalidInput
+
+    if not (find_spec("ray") and find_spec("pyarrow")):
+        raise InvalidInput("--engine ray needs Ray: pip install 'maskpilot[ray]'")
 
 
 @contextmanager

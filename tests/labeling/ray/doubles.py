@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
+from maskpilot.agent import Observation
 from maskpilot.errors import WeightsUnavailable
+from maskpilot.labeling.job import Job
+from maskpilot.labeling.pilots import Pilot, one_shot
+from maskpilot.labeling.types import LabelClass
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
+from maskpilot.types import Decision, ToolCall, Usage
 
 
 def fake_segmenter() -> Segmenter:
@@ -35,3 +46,38 @@ def tiny_segmenter() -> Segmenter:
 def no_weights() -> Segmenter:
     """What a user meets who has no access to the weights."""
     raise WeightsUnavailable("the weights are gated; ask for access")
+
+
+def red_things(segmenter: Segmenter) -> Job:
+    """Stars and skies, by their names alone."""
+    return Job((LabelClass("star"), LabelClass("sky"), LabelClass("red circle")), segmenter, one_shot())
+
+
+class Noting:
+    """A model that costs something, and notes on disk whenever it is asked."""
+
+    description: Mapping[str, Any] = {"name": "noting", "simulated": True}
+
+    def __init__(self, notes: Path) -> None:
+        self._notes = notes
+
+    def decide(self, observation: Observation) -> Decision:
+        pixels = hashlib.sha256(observation.image.tobytes()).hexdigest()
+        with self._notes.open("a") as file:
+            file.write(f"{pixels} {observation.query} {len(observation.steps)}\n")
+        spent = Usage(calls=1, prompt_tokens=100, completion_tokens=10)
+        call = ToolCall("set_text_prompt", {"text": observation.query})
+        if observation.steps:
+            call = ToolCall("finish", {"verdict": "complete", "reason": "that is all"})
+        return Decision((call,), rating=90.0, usage=spent)
+
+
+@dataclass(frozen=True)
+class NotedJob:
+    """Makes the job of `Noting`."""
+
+    notes: Path
+
+    def __call__(self, segmenter: Segmenter) -> Job:
+        pilot = Pilot(lambda _: Noting(self.notes), Noting.description, reads=True)
+        return Job((LabelClass("star"), LabelClass("red")), segmenter, pilot)

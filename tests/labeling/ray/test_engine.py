@@ -1,0 +1,140 @@
+"""A run on a Ray of this machine's own comes to what a run on its threads comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray")
+
+from PIL import Image
+
+from maskpilot.labeling.part import PARQUET
+from maskpilot.labeling.plan import Ended, Outcome, Plan
+from maskpilot.labeling.ray.engine import Cluster, OnRay
+from maskpilot.labeling.ray.manifest import read_manifest
+from maskpilot.labeling.ray.records import pending
+from maskpilot.labeling.ray.segmenters import start_servers
+from maskpilot.labeling.runner import run_labeling
+from maskpilot.labeling.store import LABELS, Store
+from maskpilot.labeling.types import ImageLabels
+from tests.labeling.ray.doubles import fake_segmenter, red_things
+
+pytestmark = [
+    pytest.mark.ray,
+    # Ray Data 2.60 copies its own settings, and warns of those that are old.
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data"),
+]
+
+IMAGES = 12
+
+
+@pytest.fixture(scope="module")
+def servers(cluster: Any) -> Iterator[list[Any]]:
+    actors = start_servers(fake_segmenter, 2, num_cpus=0.1)
+    yield actors
+    for actor in actors:
+        cluster.kill(actor)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Twelve images, one of them broken and two the same."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(IMAGES):
+        pixels = np.random.default_rng(number).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    (folder / "03.png").write_bytes(b"no image at all")
+    (folder / "twin.png").write_bytes((folder / "00.png").read_bytes())
+    return folder
+
+
+def run(servers: list[Any], images: Path, out: Path, **more: Any) -> Outcome:
+    engine = OnRay(Cluster(rows=3), servers, red_things, more.pop("manifest", None))
+    found = None if engine.manifest is None else engine.manifest.found
+    plan = Plan(images, red_things(engine.segmenter()), **more)
+    return run_labeling(plan, out, engine=engine, found=found)
+
+
+def locally(images: Path, out: Path, **more: Any) -> Outcome:
+    return run_labeling(Plan(images, red_things(fake_segmenter()), **more), out)
+
+
+def held(out: Path) -> list[ImageLabels]:
+    """What a run folder holds, but for what it took."""
+    with Store(out / LABELS) as store:
+        return [replace(labels, seconds=0.0) for labels in store.images()]
+
+
+def files(out: Path) -> dict[str, str]:
+    with Store(out / LABELS) as store:
+        return {path: file.sha256 for path, file in store.files().items()}
+
+
+def failures(out: Path) -> list[tuple[str, str]]:
+    with Store(out / LABELS) as store:
+        return [(failure.path, failure.cause) for failure in store.failures()]
+
+
+def test_it_comes_to_what_threads_come_to(servers: list[Any], images: Path, tmp_path: Path) -> None:
+    ended = run(servers, images, tmp_path / "ray")
+    here = locally(images, tmp_path / "local")
+    assert (ended.ended, ended.done, ended.failed) == (Ended.complete, IMAGES, 1)
+    assert held(tmp_path / "ray") == held(tmp_path / "local")
+    assert files(tmp_path / "ray") == files(tmp_path / "local")
+    assert failures(tmp_path / "ray") == failures(tmp_path / "local") == [("03.png", "ImageError")]
+    assert replace(ended.summary, usage=here.summary.usage) == here.summary
+    assert pending(tmp_path / "ray") == []
+
+
+def test_an_engine_goes_on_where_another_ended(servers: list[Any], images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    locally(images, out, limit=4)
+    parts = len(list((out / PARQUET).glob("*.parquet")))
+    assert run(servers, images, out, limit=8).done == 7
+    assert parts == 0
+    last = locally(images, out)
+    assert (last.ended, last.done, last.failed) == (Ended.complete, IMAGES, 1)
+    locally(images, tmp_path / "local")
+    assert held(out) == held(tmp_path / "local")
+
+
+def test_a_run_that_is_done_asks_no_process(servers: list[Any], images: Path, tmp_path: Path) -> None:
+    run(servers, images, tmp_path / "run")
+    before = sorted((tmp_path / "run" / PARQUET).glob("*"))
+    again = run(servers, images, tmp_path / "run")
+    assert (again.ended, again.done, again.failed) == (Ended.complete, IMAGES, 1)
+    assert sorted((tmp_path / "run" / PARQUET).glob("*")) == before
+
+
+@pytest.mark.parametrize("along", [False, True], ids=["paths", "bytes"])
+def test_images_of_a_manifest(servers: list[Any], images: Path, tmp_path: Path, along: bool) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [f"{number:02d}.png" for number in range(6)]
+    columns: dict[str, Any] = {"path": [*names[:5], str(images / names[5])]}
+    if along:
+        columns["bytes"] = [(images / name).read_bytes() for name in names]
+    pq.write_table(pa.table(columns), tmp_path / "manifest.parquet")
+    manifest = read_manifest(tmp_path / "manifest.parquet", images)
+    assert manifest.has_bytes == along
+    for _ in range(2):
+        ended = run(servers, images, tmp_path / "ray", manifest=manifest)
+        assert (ended.ended, ended.done, ended.failed) == (Ended.complete, 5, 1)
+    locally(images, tmp_path / "local", limit=6)
+    assert held(tmp_path / "ray") == held(tmp_path / "local")
+    assert set(files(tmp_path / "ray")) == set(names)
+
+
+def test_a_failed_file_is_tried_again_when_told_so(servers: list[Any], images: Path, tmp_path: Path) -> None:
+    run(servers, images, tmp_path / "run")
+    (images / "03.png").write_bytes((images / "04.png").read_bytes() + b"more")
+    ended = run(servers, images, tmp_path / "run", retry_failed=True)
+    assert (ended.done, ended.failed) == (IMAGES + 1, 0)
