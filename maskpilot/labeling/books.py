@@ -13,6 +13,7 @@ from maskpilot.labeling.logs import SessionLogs
 from maskpilot.labeling.progress import Standing, shown
 from maskpilot.labeling.store import SeenFile, Store
 from maskpilot.labeling.types import Failure, ImageLabels
+from maskpilot.types import Usage
 
 __all__ = ["Books"]
 
@@ -107,7 +108,8 @@ class Books:
     def _labeled(self, result: Result, labels: ImageLabels) -> None:
         sha256 = labels.image.sha256
         self._store.commit(labels)
-        self._store.spend(result.path, result.wasted)
+        if result.wasted != Usage():
+            self._store.spend(result.path, result.wasted)
         if not self._keep_sessions:
             self._logs.discard(sha256)
         self.labeled.add(sha256)
@@ -131,7 +133,7 @@ class Books:
             paths += self._twins.pop(sha256, ())
         for number, path in enumerate(paths):
             self.lost += 1
-            one = failure if number == 0 else replace(failure, path=path, usage=type(failure.usage)())
+            one = failure if number == 0 else replace(failure, path=path, usage=Usage())
             if one != self._before.get(path):
                 self._store.fail(one)
                 watch.note(f"failed: {shown(path)}: {shown(one.error)}")
@@ -142,6 +144,6 @@ class Books:
             self._done(path)
         elif sha256 in self.failed:
             failure = self.failed[sha256]
-            self._failed(replace(failure, path=path, usage=type(failure.usage)()), watch)
+            self._failed(replace(failure, path=path, usage=Usage()), watch)
         else:
             self._twins.setdefault(sha256, []).append(path)

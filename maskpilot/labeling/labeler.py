@@ -97,29 +97,20 @@ class Labeler:
 
     def _label(self, seen: Seen, image: LoadedImage) -> Result | None:
         """Label an image, again and again where it is the endpoint that fails."""
-        wasted, faults = Usage(), 0
-        outages: set[int] = set()
+        wasted, tries = Usage(), _Tries(self._outage)
         while True:
             try:
                 labels = self._attempt(seen.path, image)
             except RunFolderError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
-                wasted += self._cost(error)
                 cause = _cause(error)
-                whose = blame(cause)
-                faults += whose is Blame.failing
-                waits = whose in (Blame.away, Blame.failing) and max(len(outages), faults) < TRIES
-                if whose is Blame.closed:
-                    raise cause from None
-                if not waits or not isinstance(cause, EndpointError):
-                    if whose is Blame.image and isinstance(cause, EndpointError):
-                        self._outage.answered()
+                wasted += self._cost(error)
+                if not tries.may_be_mended(cause):
                     failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
                     return Result(seen.path, seen.file, failure=failure, worked=True)
-                if not self._outage.pause(cause):
+                if not tries.wait():
                     return None
-                outages.add(self._outage.number)
             else:
                 if labels is None:
                     return None
@@ -136,6 +127,42 @@ class Labeler:
         usage = unlogged(error) if isinstance(error, SessionFailed) else Usage()
         self._control.add(usage)
         return usage
+
+
+class _Tries:
+    """The attempts at one image."""
+
+    def __init__(self, outage: Outage) -> None:
+        self._outage = outage
+        self._outages: set[int] = set()
+        self._faults = 0
+        self._error: EndpointError | None = None
+
+    def may_be_mended(self, cause: BaseException) -> bool:
+        """Whether another attempt may do, since it was not the image that made this one fail.
+
+        Raises:
+            EndpointError: no attempt at any image will do.
+        """
+        if not isinstance(cause, EndpointError):
+            return False
+        whose = blame(cause)
+        if whose is Blame.closed:
+            raise cause
+        if whose is Blame.image:
+            self._outage.answered()
+            return False
+        self._error = cause
+        self._faults += whose is Blame.failing
+        return max(len(self._outages), self._faults) < TRIES
+
+    def wait(self) -> bool:
+        """Wait until another attempt is worth it; False where the run was stopped."""
+        if self._error is None:
+            raise AssertionError("unreachable: it is waited for what may be mended")
+        goes_on = self._outage.pause(self._error)
+        self._outages.add(self._outage.number)
+        return goes_on
 
 
 def _cause(error: Exception) -> BaseException:

@@ -108,6 +108,8 @@ class Outage:
         Returns:
             False where the run was stopped meanwhile, or is now, since the patience has ended.
         """
+        if self._control.stopped:
+            return False
         with self._lock:
             if self._over.is_set():
                 self._over.clear()
