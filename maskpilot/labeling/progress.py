@@ -59,15 +59,16 @@ class Standing:
         """All of it in a line."""
         to_go, expected = eta(self.left, self.seconds, self.fresh), self.expected_cost
         more = f" of about {expected:.4g}" if expected is not None and self.left else ""
+        # A narrow terminal cuts the end off.
         parts = [
             f"{self.done} done",
             f"{self.failed} failed",
+            f"{span(to_go)} to go" if to_go is not None and self.left else "",
+            f"cost {self.cost:.4g}{more}" if self.cost is not None else "",
             f"{self.review} to review",
             f"{self.instances:,} instances",
             f"{self.rounds / self.images:.1f} rounds an image" if self.images else "",
             f"{self.tokens:,} tokens" if self.tokens else "",
-            f"cost {self.cost:.4g}{more}" if self.cost is not None else "",
-            f"{span(to_go)} to go" if to_go is not None and self.left else "",
         ]
         return ", ".join(part for part in parts if part)
 

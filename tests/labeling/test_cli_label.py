@@ -259,8 +259,8 @@ def test_the_line_of_a_run() -> None:
         fresh=6,
     )
     assert standing.line == (
-        "10 done, 2 failed, 3 to review, 1,234 instances, 2.5 rounds an image, 56,789 tokens, "
-        "cost 0.5 of about 6.75, 16 min 40 s to go"
+        "10 done, 2 failed, 16 min 40 s to go, cost 0.5 of about 6.75, 3 to review, 1,234 instances, "
+        "2.5 rounds an image, 56,789 tokens"
     )
     assert (standing.finished, standing.left) == (12, 100)
 
