@@ -9,10 +9,9 @@ from typing import Any
 
 from maskpilot.crew.settings import differences
 from maskpilot.errors import RunFolderError
-from maskpilot.labeling.types import LabelClass
 from maskpilot.runfolder import RUN, RunFolder, versions
 
-__all__ = ["classes_of", "take_up"]
+__all__ = ["take_up"]
 
 
 def take_up(path: Path, images: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -51,19 +50,6 @@ def take_up(path: Path, images: Path, settings: Mapping[str, Any], *, overwrite:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     folder.write_json(RUN, about)
-
-
-def classes_of(path: Path) -> tuple[LabelClass, ...]:
-    """Classes of the run in a folder.
-
-    Raises:
-        RunFolderError: it holds no run of `maskpilot label`, or a damaged one.
-    """
-    try:
-        found = _about(path)["settings"]["classes"]
-        return tuple(LabelClass(**{**one, "hints": tuple(one["hints"])}) for one in found)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{path / RUN}: lacks what a run of label holds ({error!r})") from error
 
 
 def _about(path: Path) -> dict[str, Any]:
