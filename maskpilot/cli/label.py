@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskpilot.cli.console import INTERRUPTED, fail, print_json, say
+from maskpilot.cli.engines import EngineName, at_work, read_listed
 from maskpilot.cli.label_words import (
     outcome_record,
     print_json_survey,
@@ -46,17 +44,10 @@ from maskpilot.cli.options import (
 
 if TYPE_CHECKING:
     from maskpilot.agent.mllm.settings import MllmSettings
-    from maskpilot.labeling.part import Engine
     from maskpilot.labeling.plan import Outcome, Plan
-    from maskpilot.labeling.ray.manifest import Manifest
-    from maskpilot.labeling.recipe import JobRecipe, SegmenterRecipe
     from maskpilot.labeling.types import LabelClass
-    from maskpilot.segmenters import Segmenter
 
 __all__ = ["label"]
-
-CLOSING = 3.0
-"""Seconds for a segmenter to end; after Ctrl-C it may be in the middle of something long."""
 
 
 class LabelPolicy(StrEnum):
@@ -71,13 +62,6 @@ class WhenAsked(StrEnum):
 
     always = "always"
     when_unsure = "when-unsure"
-
-
-class EngineName(StrEnum):
-    """What does the work."""
-
-    local = "local"
-    ray = "ray"
 
 
 class OverlapName(StrEnum):
@@ -193,7 +177,7 @@ def label(
         budget = Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
     except ValueError as error:
         raise InvalidInput(str(error)) from error
-    listed = _listed(manifest, images)
+    listed = read_listed(manifest, images)
     found = scan(images, run=out) if listed is None else listed.found
     for problem in found.problems:
         say(problem)
@@ -218,10 +202,7 @@ def label(
     )
     recipe.pilots()  # what is wrong with the endpoint's key is said before a model is loaded
     made = SegmenterRecipe(segmenter.value, checkpoint and checkpoint.absolute(), device)
-    at_work = (
-        _here(made) if engine is EngineName.local else _on_ray(made, recipe, address, segmenters, listed)
-    )
-    with at_work as (opened, does), watch_on() as watch:
+    with at_work(engine, made, recipe, address, segmenters, listed) as (opened, does), watch_on() as watch:
         plan = Plan(
             images=images,
             job=recipe(opened),
@@ -296,64 +277,3 @@ def _notices(plan: Plan) -> tuple[str, ...]:
 
     segmenter = plan.job.segmenter
     return notices(plan.job.first.settings, {"name": segmenter.name, **segmenter.provenance})
-
-
-def _listed(manifest: Path | None, images: Path) -> Manifest | None:
-    """What a manifest lists; None where there is none."""
-    if manifest is None:
-        return None
-    _need_ray()
-    from maskpilot.labeling.ray.manifest import read_manifest
-
-    return read_manifest(manifest, images)
-
-
-@contextmanager
-def _here(made: SegmenterRecipe) -> Iterator[tuple[Segmenter, Engine]]:
-    """A segmenter of this process, and the engine of one machine."""
-    from maskpilot.labeling.local import local
-
-    say(f"loading the segmenter {made.name} ...")
-    opened = made()
-    with _ended_in_time(opened):
-        yield opened, local
-
-
-@contextmanager
-def _on_ray(
-    made: SegmenterRecipe,
-    recipe: JobRecipe,
-    address: str | None,
-    segmenters: int | None,
-    listed: Manifest | None,
-) -> Iterator[tuple[Segmenter, Engine]]:
-    """What stands for the segmenters of a cluster, and the engine that works there."""
-    _need_ray()
-    from maskpilot.labeling.ray.engine import Cluster, OnRay, connected
-
-    cluster = Cluster(address, segmenters)
-    say("waiting for Ray ...")
-    with connected(cluster, made) as servers:
-        engine = OnRay(cluster, servers, recipe, listed)
-        say(f"loading the segmenter {made.name}, {len(servers)} times ...")
-        yield engine.segmenter(), engine
-
-
-def _need_ray() -> None:
-    from importlib.util import find_spec
-
-    from maskpilot.errors import InvalidInput
-
-    if not (find_spec("ray") and find_spec("pyarrow")):
-        raise InvalidInput("--engine ray needs Ray: pip install 'maskpilot[ray]'")
-
-
-@contextmanager
-def _ended_in_time(engine: Segmenter) -> Iterator[None]:
-    """Close a segmenter, but do not wait for what it is at: the end of the process ends that, too."""
-    try:
-        yield
-    finally:
-        closing = threading.Thread(target=engine.close, daemon=True)
-        closing.start()
-        closing.join(CLOSING)

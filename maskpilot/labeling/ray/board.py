@@ -29,7 +29,9 @@ class Board:
         self._said: list[str] = []
 
     def wanted(self, paths: list[str]) -> list[str]:
-        """Those of the files that are of the run."""
+        """Those of the files that are of the run; none any more once it is stopped."""
+        if self._stopped:
+            return []
         return paths if self._wanted is None else [path for path in paths if path in self._wanted]
 
     def claim(self, path: str, sha256: str) -> bool | Failure:

@@ -68,9 +68,10 @@ def read_manifest(source: Path, images: Path) -> Manifest:
     found = _within(values, images)
     if not found.paths:
         left = ", ".join(f"{count} {reason}" for reason, count in found.skipped.items())
-        raise InvalidInput(
-            f"{source}: lists no image within {images}" + (f"; left out: {left}" if left else "")
-        )
+        left = f"; left out: {left}" if left else ""
+        raise InvalidInput(f"{source}: lists no image within {images}{left}")
+    if BYTES in names and found.skipped.get(TWICE):
+        raise InvalidInput(f"{source}: lists {found.skipped[TWICE]} paths twice, whose content may differ")
     return Manifest(source, column, BYTES in names, found)
 
 

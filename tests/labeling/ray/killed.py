@@ -9,7 +9,8 @@ import psutil
 
 from maskpilot.labeling.plan import Plan
 from maskpilot.labeling.progress import Standing
-from maskpilot.labeling.ray.engine import Cluster, OnRay, connected
+from maskpilot.labeling.ray.cluster import Cluster, connected
+from maskpilot.labeling.ray.engine import OnRay
 from maskpilot.labeling.runner import run_labeling
 from tests.labeling.ray.doubles import NotedJob, fake_segmenter
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,21 @@ pytest.importorskip("ray")
 
 from PIL import Image
 
-from maskpilot.labeling.part import PARQUET
+from maskpilot.agent.mllm.settings import MllmSettings
+from maskpilot.errors import InvalidInput
+from maskpilot.labeling.part import PARQUET, Part
 from maskpilot.labeling.plan import Ended, Outcome, Plan
-from maskpilot.labeling.ray.engine import Cluster, OnRay
+from maskpilot.labeling.progress import Standing
+from maskpilot.labeling.ray.cluster import Cluster
+from maskpilot.labeling.ray.engine import OnRay
 from maskpilot.labeling.ray.manifest import read_manifest
 from maskpilot.labeling.ray.records import pending
-from maskpilot.labeling.ray.segmenters import start_servers
+from maskpilot.labeling.ray.servers import start_servers
+from maskpilot.labeling.recipe import JobRecipe
 from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.store import LABELS, Store
-from maskpilot.labeling.types import ImageLabels
+from maskpilot.labeling.types import ImageLabels, LabelClass
+from maskpilot.runfolder import RUN
 from tests.labeling.ray.doubles import fake_segmenter, red_things
 
 pytestmark = [
@@ -31,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data"),
 ]
 
-IMAGES = 12
+IMAGES, MANY = 12, 120
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +49,18 @@ def servers(cluster: Any) -> Iterator[list[Any]]:
         cluster.kill(actor)
 
 
+def draw(folder: Path, number: int) -> None:
+    pixels = np.random.default_rng(number).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """Twelve images, one of them broken and two the same."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(IMAGES):
-        pixels = np.random.default_rng(number).integers(0, 256, (60, 90, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+        draw(folder, number)
     (folder / "03.png").write_bytes(b"no image at all")
     (folder / "twin.png").write_bytes((folder / "00.png").read_bytes())
     return folder
@@ -138,3 +149,60 @@ def test_a_failed_file_is_tried_again_when_told_so(servers: list[Any], images: P
     (images / "03.png").write_bytes((images / "04.png").read_bytes() + b"more")
     ended = run(servers, images, tmp_path / "run", retry_failed=True)
     assert (ended.done, ended.failed) == (IMAGES + 1, 0)
+
+
+def test_a_key_that_a_machine_lacks_is_said(
+    servers: list[Any], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = JobRecipe(
+        (LabelClass("star"),), MllmSettings("m", base_url="http://127.0.0.1:9/v1", api_key_env="THE_KEY")
+    )
+    monkeypatch.setenv("THE_KEY", "sk-secret")  # here, but not where the cluster was started
+    engine = OnRay(Cluster(), servers, recipe)
+    with pytest.raises(InvalidInput, match=r"variable THE_KEY is empty.*on every machine") as raised:
+        run_labeling(Plan(images, recipe(engine.segmenter())), tmp_path / "run", engine=engine)
+    assert "sk-secret" not in str(raised.value)
+
+
+def test_a_run_folder_that_others_do_not_see_is_said(
+    servers: list[Any], images: Path, tmp_path: Path
+) -> None:
+    class Elsewhere(OnRay):
+        def __call__(self, part: Part) -> None:
+            (part.path / RUN).rename(part.path / "moved")
+            super().__call__(part)
+
+    engine = Elsewhere(Cluster(), servers, red_things)
+    with pytest.raises(InvalidInput, match="storage that all machines of the cluster see"):
+        run_labeling(Plan(images, red_things(engine.segmenter())), tmp_path / "run", engine=engine)
+
+
+class Stopping:
+    """A watch that stops the run as Ctrl-C would, once so much is done."""
+
+    def __init__(self, after: int) -> None:
+        self.notes: list[str] = []
+        self._after = after
+
+    def __call__(self, standing: Standing) -> None:
+        if standing.done == self._after:
+            signal.raise_signal(signal.SIGINT)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_ctrl_c_ends_it_and_the_same_call_goes_on(servers: list[Any], images: Path, tmp_path: Path) -> None:
+    for number in range(IMAGES, MANY):  # so many that it cannot be through by then
+        draw(images, number)
+    out, watch = tmp_path / "run", Stopping(2)
+    engine = OnRay(Cluster(rows=1), servers, red_things)
+    plan = Plan(images, red_things(engine.segmenter()), workers=2)
+    ended = run_labeling(plan, out, engine=engine, watch=watch)
+    assert (ended.ended, 2 <= ended.done < MANY) == (Ended.interrupted, True)
+    assert any("stopping after the requests in flight" in note for note in watch.notes)
+    assert pending(out) == []
+    last = run_labeling(plan, out, engine=engine)
+    assert (last.ended, last.done, last.failed) == (Ended.complete, MANY, 1)
+    locally(images, tmp_path / "local")
+    assert held(out) == held(tmp_path / "local")

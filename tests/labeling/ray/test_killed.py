@@ -21,9 +21,10 @@ from PIL import Image
 
 from maskpilot.labeling.part import PARQUET, PENDING
 from maskpilot.labeling.plan import Ended, Plan
-from maskpilot.labeling.ray.engine import Cluster, OnRay
+from maskpilot.labeling.ray.cluster import Cluster
+from maskpilot.labeling.ray.engine import OnRay
 from maskpilot.labeling.ray.records import pending, read_part
-from maskpilot.labeling.ray.segmenters import start_servers
+from maskpilot.labeling.ray.servers import start_servers
 from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.store import LABELS, Store
 from maskpilot.labeling.types import ImageLabels

@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("ray")
 
 from maskpilot.errors import SegmenterError, WeightsUnavailable
-from maskpilot.labeling.ray.segmenters import Packed, RemoteSegmenter, SegmenterServer, start_servers
+from maskpilot.labeling.ray.segmenters import RemoteSegmenter
+from maskpilot.labeling.ray.servers import Packed, SegmenterServer, start_servers
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.types import Detections, PromptState
 from tests.labeling.ray.doubles import fake_segmenter, no_weights, tiny_segmenter
