@@ -24,7 +24,7 @@ SCRIPT = [
         usage=Usage(calls=1, prompt_tokens=9, cost=0.1),
         seen=Seen("Round 4", (SeenPicture("a" * 64, 80, 60),)),
     ),
-    says(("finish", {"verdict": "complete"}), objections=("mask 2 is wrong",)),
+    says(("finish", {"verdict": "complete"}), objections=("mask 2 is wrong",), unchecked="down"),
     says(("keep_masks", {"ids": [1]}), ("drop_masks", {"ids": [2]})),
     finish(rating=70),
 ]

@@ -37,7 +37,7 @@ def review_of(trajectory: Trajectory, *, reads: bool, low_rating: float = LOW_RA
         (Review.budget, stop in BUDGET),
         (Review.errors, stop in ERRORS),
         (Review.low_rating, reads and _rated_low(trajectory, low_rating)),
-        (Review.second_look, reads and _objected(trajectory)),
+        (Review.second_look, reads and (_objected(trajectory) or _unchecked(trajectory))),
         (Review.none_found, not reads and not trajectory.result),
     )
     return tuple(reason for reason, holds in reasons if holds)
@@ -85,6 +85,11 @@ def _rated_low(trajectory: Trajectory, low_rating: float) -> bool:
     rating = rating_of(trajectory)
     said = trajectory.ending is not None and trajectory.ending.verdict is Verdict.best_effort
     return said or (rating is not None and rating < low_rating)
+
+
+def _unchecked(trajectory: Trajectory) -> bool:
+    """The session ended where a second look was due and could not be had."""
+    return bool(trajectory.steps and trajectory.steps[-1].decision.unchecked)
 
 
 def _objected(trajectory: Trajectory) -> bool:

@@ -53,7 +53,7 @@ class Review(StrEnum):
     low_rating = "low_rating"
     """the policy itself rated the masks low, or said that they are only its best effort"""
     second_look = "second_look"
-    """a second look held something against the result, and the result stayed"""
+    """a second look held something against the result, and the result stayed; or it could not be had"""
     errors = "errors"
     """the session ended on repeated errors or a refusal"""
     near_threshold = "near_threshold"

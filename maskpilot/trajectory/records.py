@@ -83,6 +83,7 @@ def _decision_record(decision: Decision) -> dict[str, Any]:
         "problems": decision.problems,
         "refused": decision.refused,
         "objections": decision.objections,
+        "unchecked": decision.unchecked,
         "seen": None if decision.seen is None else asdict(decision.seen),
     }
 
@@ -139,6 +140,7 @@ def _decision(record: Mapping[str, Any]) -> Decision:
         problems=tuple(record["problems"]),
         refused=record["refused"],
         objections=tuple(record["objections"]),
+        unchecked=record.get("unchecked", ""),  # not in records of before
         seen=None if record["seen"] is None else _seen(record["seen"]),
     )
 

@@ -102,6 +102,10 @@ def test_a_second_look_that_was_overruled() -> None:
     assert reviewed([text("cup"), objected, threshold(0.2), LOOKS_DONE]) == ()
 
 
+def test_a_second_look_that_could_not_be_had() -> None:
+    assert reviewed([text("cup"), replace(LOOKS_DONE, unchecked="down")]) == (Review.second_look,)
+
+
 def test_the_query_alone_is_doubtful_where_it_finds_nothing() -> None:
     assert review_of(alone("unicorn", 0.9), reads=False) == (Review.none_found,)
     assert review_of(alone("cup", 0.9), reads=False) == ()

@@ -151,7 +151,7 @@ class MllmPolicy:
             opinion = talk.second_look(asking, observation, turn.state)
         except (BudgetReached, PolicyError) as error:
             log.warning("no second look: %s", error)
-            return decision
+            return replace(decision, unchecked=str(error))
         if not opinion.objection:
             return decision
         self._objected.add(turn.state.key)

@@ -89,6 +89,13 @@ def test_nonsense_and_failures_let_finish_stand(answer: Reply | Exception) -> No
     assert stop(trajectory) is Stop.finished
 
 
+def test_one_that_could_not_be_had_is_recorded() -> None:
+    trajectory, _ = session([CUP, FINISH, EndpointError("down", status=503)], verify=True)
+    assert [step.decision.unchecked for step in trajectory.steps] == ["", "down"]
+    checked, _ = session([CUP, FINISH, CONTENT], verify=True)
+    assert [step.decision.unchecked for step in checked.steps] == ["", ""]
+
+
 def test_an_endpoint_without_schemas_is_asked_in_words() -> None:
     script: Script = [CUP, FINISH, Unsupported("no schema", Feature.schema), MISSED, LOWER, FINISH, CONTENT]
     trajectory, wire = session(script, verify=True)
