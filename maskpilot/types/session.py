@@ -104,7 +104,7 @@ class Decision:
         refused: the model will not do this; ends the session.
         objections: what a second look holds against its own `finish`, which is put off for them; they go
             into the next note.
-        unchecked: why a second look that was due could not be had; empty where there was one, or none was due.
+        unchecked: why a second look that was due could not be had; else empty.
         seen: what a model was told and shown before it decided; None where no model decided.
     """
 
