@@ -6,19 +6,14 @@ edges between pixels, as `outlines` has it, would come back a pixel wider and hi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from maskpilot import masks
-from maskpilot.labeling.export.outlines import (
-    Outline,
-    Ring,
-    chained,
-    outlines,
-    rasterise,
-    simplified,
-    with_detours,
-)
+from maskpilot.labeling.export.chains import chained, with_detours
+from maskpilot.labeling.export.outlines import Outline, Ring, outlines, rasterise, simplified
 from maskpilot.types import Mask
 
 __all__ = ["painted", "traced"]
@@ -57,14 +52,16 @@ def _walk(part: Outline) -> Ring:
     rings = (part.outer, *part.holes)
     centres = [_centred(part.outer, 1), *(_centred(hole, -1) for hole in part.holes)]
     detours: list[list[tuple[int, int, Ring]]] = [[] for _ in rings]
+    edges = _edges(rings)
     # A hole hangs on a ring above it, which comes before it, so that going backwards each is whole by then.
     for number in range(len(rings) - 1, 0, -1):
         x, y = (int(value) for value in rings[number][0])
-        on, before, row, order = _above(rings, x, y)
+        over = edges[(edges[:, 0] <= x) & (x < edges[:, 1]) & (edges[:, 2] < y)]
+        _, _, row, on, before, way = over[over[:, 2].argmax()].tolist()
         # The first edge of a hole goes right below mask pixels: the walk begins among those.
         begin, end = np.array([[x, y - 1]], np.int64), np.array([[x, row]], np.int64)
         around = with_detours(centres[number], detours[number], first=1)
-        detours[on].append((before, order, np.concatenate([end, begin, around, begin, end])))
+        detours[on].append((before, way * x, np.concatenate([end, begin, around, begin, end])))
     return with_detours(centres[0], detours[0])
 
 
@@ -81,22 +78,16 @@ def _centred(ring: Ring, hand: int) -> Ring:
     return moved
 
 
-def _above(rings: tuple[Ring, ...], x: int, y: int) -> tuple[int, int, int, int]:
-    """The nearest edge straight above a corner.
-
-    Returns:
-        The ring's number, the corner before the edge, the edge's row, and what orders several points on it.
-    """
-    found = (-1, 0, -1, 0)
+def _edges(rings: Sequence[Ring]) -> NDArray[np.int64]:
+    """Edges along rows, (n, 6): lowest and highest x, y, ring, the corner before it, 1 rightwards or -1."""
+    found = []
     for number, ring in enumerate(rings):
-        begin, end = ring[0::2], ring[1::2]  # edges along rows begin at even corners
+        begin, end = ring[0::2], ring[1::2]  # these begin at even corners
         low, high = np.minimum(begin[:, 0], end[:, 0]), np.maximum(begin[:, 0], end[:, 0])
-        rows = np.where((low <= x) & (x < high) & (begin[:, 1] < y), begin[:, 1], -1)
-        nearest = int(rows.argmax())
-        if rows[nearest] > found[2]:
-            rightwards = end[nearest, 0] > begin[nearest, 0]
-            found = (number, 2 * nearest, int(rows[nearest]), x if rightwards else -x)
-    return found
+        before = np.arange(0, len(ring), 2)
+        way = np.sign(end[:, 0] - begin[:, 0])
+        found.append(np.stack([low, high, begin[:, 1], np.full_like(before, number), before, way], axis=1))
+    return np.concatenate(found)
 
 
 def _line(begin: list[int], end: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

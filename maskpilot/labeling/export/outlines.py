@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 
 from maskpilot import masks
 from maskpilot.labeling.export.borders import Ring, find_rings, hang
+from maskpilot.labeling.export.chains import chained, with_detours
 from maskpilot.types import Mask
 
 __all__ = [
     "Outline",
     "Ring",
     "bridged",
-    "chained",
     "outlines",
     "polygons",
     "rasterise",
     "simplified",
-    "with_detours",
 ]
 
 
@@ -157,53 +156,6 @@ def _joined(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> list[Ring]:
         detour = np.concatenate([end, whole, whole[:1], end])
         detours[on].append((before, x if rightwards else -x, detour))
     return parts[::-1]
-
-
-def chained(parts: Sequence[Ring]) -> Ring:
-    """One ring of all parts: each is hung on the nearest corner of those before (Prim's spanning tree)."""
-    if len(parts) == 1:
-        return parts[0]
-    corners = np.concatenate(parts)
-    part_of = np.repeat(np.arange(len(parts)), [len(ring) for ring in parts])
-    begins = np.cumsum([0, *(len(ring) for ring in parts)])
-    nearest = np.full(len(corners), np.iinfo(np.int64).max)  # squared distance to what is joined already
-    towards = np.zeros(len(corners), np.int64)
-    hung: list[tuple[int, int, int]] = []  # part, its own corner, the corner that it hangs on
-    outside = np.ones(len(corners), np.bool_)
-    part = 0
-    while True:
-        outside[part_of == part] = False
-        for corner in range(begins[part], begins[part + 1]):
-            away = ((corners[outside] - corners[corner]) ** 2).sum(axis=1)
-            closer = np.flatnonzero(outside)[away < nearest[outside]]
-            nearest[closer] = ((corners[closer] - corners[corner]) ** 2).sum(axis=1)
-            towards[closer] = corner
-        if not outside.any():
-            break
-        left = np.flatnonzero(outside)
-        own = int(left[nearest[left].argmin()])
-        part = int(part_of[own])
-        hung.append((part, own, int(towards[own])))
-    detours: list[list[tuple[int, int, Ring]]] = [[] for _ in parts]
-    for number, own, on in reversed(hung):  # what hangs on a part came after it
-        whole = with_detours(parts[number], detours[number], first=own - int(begins[number]))
-        parent = int(part_of[on])
-        detour = np.concatenate([whole, whole[:1], corners[on : on + 1]])
-        detours[parent].append((on - int(begins[parent]), 0, detour))
-    return with_detours(parts[0], detours[0])
-
-
-def with_detours(ring: Ring, detours: Sequence[tuple[int, int, Ring]], *, first: int = 0) -> Ring:
-    """A ring that begins at a corner of it, with what is to be walked behind corners, in the order given."""
-    pieces: list[Ring] = []
-    places = sorted(detours, key=lambda detour: ((detour[0] - first) % len(ring), detour[1]))
-    turned = np.roll(ring, -first, axis=0)
-    begin = 0
-    for corner, _, detour in places:
-        behind = (corner - first) % len(ring) + 1
-        pieces += [turned[begin:behind], detour]
-        begin = behind
-    return np.concatenate([*pieces, turned[begin:]])
 
 
 def _distances(points: Ring, begin: Ring, end: Ring) -> NDArray[np.float64]:

@@ -57,3 +57,12 @@ def test_a_simplified_walk_stays_near() -> None:
 
 def test_nothing_has_no_walk() -> None:
     assert traced(masks.encode(np.zeros((3, 4), np.bool_))).shape == (0, 2)
+
+
+def test_many_specks_are_all_reached() -> None:
+    array = np.zeros((150, 150), np.bool_)
+    array[::3, ::3] = True  # 2,500 parts with more corners than are looked at
+    mask = masks.encode(array)
+    back = masks.decode(painted(traced(mask), (150, 150)))
+    assert (back | ~array).all()
+    assert 0 < (back & ~array).sum() < 3 * array.sum()
