@@ -24,7 +24,13 @@ STOREYS: tuple[frozenset[str], ...] = (
 )
 """From the foundation up; a room imports rooms of lower storeys, and itself."""
 
-HEAVY = {"torch": "segmenters", "torchvision": "segmenters", "sam3": "segmenters", "openai": "agent/mllm"}
+HEAVY = {
+    "torch": "segmenters",
+    "torchvision": "segmenters",
+    "sam3": "segmenters",
+    "openai": "agent/mllm",
+    "ray": "labeling/ray",
+}
 
 
 def files() -> list[Path]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where these tests are not to run, Ray is not loaded for them: that takes seconds."""
+    return "not ray" in config.getoption("markexpr") or None
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskpilot.agent import Observation
+from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.errors import WeightsUnavailable
 from maskpilot.labeling.job import Job
 from maskpilot.labeling.pilots import Pilot, one_shot
@@ -81,3 +82,27 @@ class NotedJob:
     def __call__(self, segmenter: Segmenter) -> Job:
         pilot = Pilot(lambda _: Noting(self.notes), Noting.description, reads=True)
         return Job((LabelClass("star"), LabelClass("red")), segmenter, pilot)
+
+
+class Refusing:
+    """An endpoint's door that stays shut."""
+
+    description: Mapping[str, Any] = {"name": "refusing", "simulated": True}
+
+    def __init__(self, error: EndpointError) -> None:
+        self._error = error
+
+    def decide(self, observation: Observation) -> Decision:
+        raise self._error
+
+
+def locked_out(segmenter: Segmenter) -> Job:
+    """Whoever asks has the wrong key."""
+    error = EndpointError("the key is wrong; set another", status=401)
+    return Job((LabelClass("star"),), segmenter, Pilot(lambda _: Refusing(error), {"name": "r"}, reads=True))
+
+
+def nobody_home(segmenter: Segmenter) -> Job:
+    """The endpoint cannot be reached."""
+    error = EndpointError("no connection")
+    return Job((LabelClass("star"),), segmenter, Pilot(lambda _: Refusing(error), {"name": "r"}, reads=True))

@@ -16,7 +16,7 @@ pytest.importorskip("ray")
 from PIL import Image
 
 from maskpilot.agent.mllm.settings import MllmSettings
-from maskpilot.errors import InvalidInput
+from maskpilot.errors import InvalidInput, PolicyError
 from maskpilot.labeling.part import PARQUET, Part
 from maskpilot.labeling.plan import Ended, Outcome, Plan
 from maskpilot.labeling.progress import Standing
@@ -30,7 +30,7 @@ from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.store import LABELS, Store
 from maskpilot.labeling.types import ImageLabels, LabelClass
 from maskpilot.runfolder import RUN
-from tests.labeling.ray.doubles import fake_segmenter, red_things
+from tests.labeling.ray.doubles import fake_segmenter, locked_out, nobody_home, red_things
 
 pytestmark = [
     pytest.mark.ray,
@@ -206,3 +206,22 @@ def test_ctrl_c_ends_it_and_the_same_call_goes_on(servers: list[Any], images: Pa
     assert (last.ended, last.done, last.failed) == (Ended.complete, MANY, 1)
     locally(images, tmp_path / "local")
     assert held(out) == held(tmp_path / "local")
+
+
+def test_an_endpoint_that_refuses_everybody_ends_the_run(
+    servers: list[Any], images: Path, tmp_path: Path
+) -> None:
+    engine = OnRay(Cluster(), servers, locked_out)
+    with pytest.raises(PolicyError, match="the key is wrong"):
+        run_labeling(Plan(images, locked_out(engine.segmenter())), tmp_path / "run", engine=engine)
+    assert [path for path, _ in failures(tmp_path / "run")] in ([], ["03.png"])  # no image's fault
+
+
+def test_an_endpoint_that_stays_away_ends_the_run_when_patience_does(
+    servers: list[Any], images: Path, tmp_path: Path
+) -> None:
+    engine = OnRay(Cluster(), servers, nobody_home)
+    plan = Plan(images, nobody_home(engine.segmenter()), patience=0)
+    ended = run_labeling(plan, tmp_path / "run", engine=engine)
+    assert (ended.ended, ended.done) == (Ended.unreachable, 0)
+    assert [path for path, _ in failures(tmp_path / "run")] in ([], ["03.png"])
