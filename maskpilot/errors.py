@@ -125,9 +125,11 @@ class PolicyError(Fatal):
 class SessionFailed(Fatal):
     """A fatal error inside a session.
 
-    The cause is `__cause__`; `trajectory` holds every step up to there and the best result so far.
+    The cause is `__cause__`; `trajectory` holds every step up to there and the best result so far, and
+    `unrecorded` what a decision has cost that is in none of its steps, None where nothing is known of one.
     """
 
-    def __init__(self, message: str, trajectory: Trajectory) -> None:
+    def __init__(self, message: str, trajectory: Trajectory, *, unrecorded: Usage | None = None) -> None:
         super().__init__(message)
         self.trajectory = trajectory
+        self.unrecorded = unrecorded

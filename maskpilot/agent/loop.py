@@ -57,13 +57,14 @@ def run_session(
         while run.ending is None:
             began = clock()
             decision = policy.decide(run.observation())
+            run.paid(decision.usage)
             turn = take_turn(run.state, decision, setup.tools)
             detections = session.segment(turn.state.prompts)
             run.state, run.roster = refresh(turn.state, detections, run.roster)
             step = run.advance(decision, turn, clock() - began)
             if recorder:
                 recorder.step(step)
-            run.recorded += 1
+            run.recorded, run.unrecorded = run.recorded + 1, Usage()
     except BudgetReached as reached:
         run.ending = run.closed(reached.stop)
     except KeyboardInterrupt:
@@ -71,11 +72,11 @@ def run_session(
         run.ending = run.closed(Stop.interrupted)
     except Exception as error:
         if isinstance(error, PolicyError) and error.usage:
-            run.usage += error.usage
+            run.paid(error.usage)
         run.ending = run.closed(Stop.failed, error=_said(error))
         if recorder:
             _try_to_end(recorder, run.ending)
-        raise SessionFailed(_said(error), run.trajectory()) from error
+        raise SessionFailed(_said(error), run.trajectory(), unrecorded=run.unrecorded) from error
     if recorder:
         recorder.end(run.ending)
     return run.trajectory()
@@ -93,6 +94,7 @@ class _Run:
     steps: tuple[Step, ...] = ()
     recorded: int = 0
     usage: Usage = field(default_factory=Usage)
+    unrecorded: Usage = field(default_factory=Usage)
     ending: Ending | None = None
     errors_in_a_row: int = 0
     seen: Counter[tuple[object, ...]] = field(default_factory=Counter)
@@ -119,6 +121,11 @@ class _Run:
             left=self._left(),
         )
 
+    def paid(self, usage: Usage) -> None:
+        """A decision was made, or failed; whatever becomes of it, it has cost."""
+        self.usage += usage
+        self.unrecorded = usage
+
     def advance(self, decision: Decision, turn: Turn, seconds: float) -> Step:
         """Take in what a round did, and see whether it was the last one."""
         before, self._before = self._before, self.state
@@ -138,7 +145,6 @@ class _Run:
             seconds=seconds,
         )
         self.steps = (*self.steps, step)
-        self.usage += decision.usage
         self.errors_in_a_row = 0 if turn.applied else self.errors_in_a_row + 1
         if turn.verdict is not None:
             self.ending = self._finished(turn, turn.verdict, selected=self.state.key != before.key)

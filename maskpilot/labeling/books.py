@@ -74,6 +74,8 @@ class Books:
         self._fresh += result.worked
         if result.file is not None and result.file != self.files.get(result.path):
             self._store.seen(result.path, result.file)
+        if result.wasted != Usage():
+            self._store.spend(result.path, result.wasted)
         if result.labels is not None:
             self._labeled(result, result.labels)
         elif result.failure is not None:
@@ -108,8 +110,6 @@ class Books:
     def _labeled(self, result: Result, labels: ImageLabels) -> None:
         sha256 = labels.image.sha256
         self._store.commit(labels)
-        if result.wasted != Usage():
-            self._store.spend(result.path, result.wasted)
         if not self._keep_sessions:
             self._logs.discard(sha256)
         self.labeled.add(sha256)
@@ -129,7 +129,7 @@ class Books:
         sha256 = failure.sha256
         paths = [failure.path]
         if sha256 is not None:
-            self.failed[sha256] = failure
+            self.failed[sha256] = replace(failure, usage=Usage())  # once is enough
             paths += self._twins.pop(sha256, ())
         for number, path in enumerate(paths):
             self.lost += 1
@@ -143,7 +143,6 @@ class Books:
         if sha256 in self.labeled:
             self._done(path)
         elif sha256 in self.failed:
-            failure = self.failed[sha256]
-            self._failed(replace(failure, path=path, usage=Usage()), watch)
+            self._failed(replace(self.failed[sha256], path=path), watch)
         else:
             self._twins.setdefault(sha256, []).append(path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
-from maskpilot.errors import RunFolderError, SessionFailed
+from maskpilot.errors import PolicyError, RunFolderError, SessionFailed
 from maskpilot.images import LoadedImage
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.job import Job, label_image
@@ -33,7 +33,8 @@ class Result:
         worked: a session was held, or begun.
         wasted: what it cost that is in no session log.
 
-    Without labels and without failure, it has the content of a file that had its turn before.
+    Without labels and without failure, it has the content of a file that had its turn before; without a file
+    as well, the run was stopped on the way.
     """
 
     path: str
@@ -71,7 +72,8 @@ class Labeler:
         """Label a file's content, unless another file with the same one had its turn.
 
         Returns:
-            None where the run was stopped on the way. Whatever one image raises is a failure of that image.
+            None where the run was stopped on the way, unless that cost something. Whatever one image raises
+            is a failure of that image.
 
         Raises:
             RunFolderError: the session logs cannot be written.
@@ -83,7 +85,7 @@ class Labeler:
             result = self._label(seen, seen.image)
         finally:
             self._outage.leave()
-        if result is not None:
+        if result is not None and result.worked:
             self._control.saw(failure=result.failure is not None)
         return result
 
@@ -110,10 +112,10 @@ class Labeler:
                     failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
                     return Result(seen.path, seen.file, failure=failure, worked=True)
                 if not tries.wait():
-                    return None
+                    return _stopped(seen.path, wasted)
             else:
                 if labels is None:
-                    return None
+                    return _stopped(seen.path, wasted)
                 return Result(seen.path, seen.file, labels, worked=True, wasted=wasted)
 
     def _attempt(self, path: str, image: LoadedImage) -> ImageLabels | None:
@@ -123,9 +125,10 @@ class Labeler:
         return label_image(self._job, image, start=start, logs=self._logs, control=self._control)
 
     def _cost(self, error: Exception) -> Usage:
-        """What a decision cost that never came."""
+        """What a decision cost that came to nothing."""
         usage = unlogged(error) if isinstance(error, SessionFailed) else Usage()
-        self._control.add(usage)
+        if isinstance(_cause(error), PolicyError):  # those that were made are counted already
+            self._control.add(usage)
         return usage
 
 
@@ -163,6 +166,11 @@ class _Tries:
         goes_on = self._outage.pause(self._error)
         self._outages.add(self._outage.number)
         return goes_on
+
+
+def _stopped(path: str, wasted: Usage) -> Result | None:
+    """What is left of an image that was stopped on the way: at most, what it cost in vain."""
+    return None if wasted == Usage() else Result(path, None, wasted=wasted)
 
 
 def _cause(error: Exception) -> BaseException:

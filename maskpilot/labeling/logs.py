@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskpilot.errors import PolicyError, RunFolderError, SessionFailed, TrajectoryError
+from maskpilot.errors import RunFolderError, SessionFailed, TrajectoryError
 from maskpilot.trajectory import Setup, Trajectory, TrajectoryWriter, read_trajectory
 from maskpilot.types import Usage
 
@@ -114,6 +114,5 @@ def _about(setup: Setup) -> tuple[object, ...]:
 
 
 def unlogged(failure: SessionFailed) -> Usage:
-    """What a session that failed has cost beyond the rounds in its log: the decision that never came."""
-    cause = failure.__cause__
-    return cause.usage if isinstance(cause, PolicyError) and cause.usage else Usage()
+    """What a session that failed has cost beyond the rounds in its log: a decision that came to nothing."""
+    return failure.unrecorded or Usage()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.errors import InvalidInput, PolicyError, RunFolderError, SegmenterError
 from maskpilot.labeling.plan import Ended
 from maskpilot.labeling.progress import Standing
@@ -17,7 +18,7 @@ from maskpilot.labeling.store import LABELS, Store
 from maskpilot.labeling.types import LabelClass
 from maskpilot.runfolder import RUN, locked
 from maskpilot.segmenters.scripted import FakeSegmenter, FakeSession
-from maskpilot.types import Usage
+from maskpilot.types import Detections, PromptState, Usage
 from tests.labeling.runs import (
     CUP,
     PLATE,
@@ -227,6 +228,46 @@ def test_files_with_the_same_content_fail_together(tmp_path: Path) -> None:
     model.trouble = lambda grey, query, number: None
     whole = label(tmp_path / "run", images, model.pilot, retry_failed=True)
     assert (whole.done, whole.failed, whole.summary.failed) == (5, 0, 0)
+
+
+def test_what_a_failure_cost_counts_once_for_all_files_of_its_content(tmp_path: Path) -> None:
+    def trouble(grey: int, query: str, number: int) -> None:
+        if grey == 0:
+            raise PolicyError("no", usage=Usage(calls=1, cost=0.5))
+
+    images = photos(tmp_path / "photos", 20)  # more than is read ahead
+    picture(images / "z.png", 0)
+    outcome = label(tmp_path / "run", images, Model(trouble).pilot, classes=(CUP,), workers=1)
+    assert (outcome.done, outcome.failed) == (19, 2)
+    assert outcome.summary.usage.cost == pytest.approx(0.5 + 19 * 0.02)
+
+
+def test_a_decision_that_the_segmenter_could_not_carry_out_is_in_the_books(tmp_path: Path) -> None:
+    class Broken(FakeSession):
+        def segment(self, prompts: PromptState) -> Detections:
+            raise SegmenterError("the device is gone")
+
+    class Down(FakeSegmenter):
+        def open(self, image: Image.Image) -> FakeSession:
+            return Broken(self, image.size)
+
+    images, model = photos(tmp_path / "photos", 2), Model()
+    told = Told()
+    outcome = label(tmp_path / "run", images, model.pilot, segmenter=Down([]), watch=told)
+    assert outcome.failed == len(model.asked) == 2
+    assert outcome.summary.usage.cost == pytest.approx(0.02)
+    assert told.standings[-1].cost == pytest.approx(0.02)
+
+
+def test_what_a_stopped_image_cost_in_vain_is_in_the_books(tmp_path: Path) -> None:
+    def trouble(grey: int, query: str, number: int) -> None:
+        raise EndpointError("away", status=503, usage=Usage(calls=1, cost=0.5))
+
+    images, model = photos(tmp_path / "photos", 1), Model(trouble)
+    for parts in (1, 2):
+        outcome = label(tmp_path / "run", images, model.pilot, patience=0.0)
+        assert (outcome.ended, outcome.done, outcome.failed) == (Ended.unreachable, 0, 0)
+        assert outcome.summary.usage.cost == pytest.approx(0.5 * parts)
 
 
 def test_limit_and_sample_choose_and_the_rest_can_follow(tmp_path: Path) -> None:
