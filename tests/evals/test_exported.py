@@ -40,7 +40,9 @@ def test_scenes_score_as_with_plain_results(tmp_path: Path) -> None:
     sizes = {f"{sample.image_id}.png": (sample.width, sample.height) for sample in scenes}
     run = make_run(tmp_path, files, names=tuple(classes), content=content, sizes=sizes)
     export_as("coco", run, tmp_path / "out")
-    exported = score_predictions("scenes", None, tmp_path / "out" / "instances.json", count=6)
+    exported = score_predictions(
+        "scenes", None, tmp_path / "out" / "annotations/instances_default.json", count=6
+    )
     results = score_predictions("scenes", None, layouts.write(tmp_path / "results.json", plain), count=6)
     assert exported["metrics"] == results["metrics"]
     assert exported["metrics"]["giou"]["value"] < 1.0

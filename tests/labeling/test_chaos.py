@@ -147,7 +147,7 @@ def check_export(chaos: Chaos, run: Path, outcome: Outcome) -> None:
     with pytest.raises(SystemExit) as left:
         main(["export", str(run), "--format", "coco", "--out", str(out)])
     assert left.value.code == 0
-    data = COCO(out / "instances.json")
+    data = COCO(out / "annotations/instances_default.json")
     names = [image["file_name"] for image in data.loadImgs(data.getImgIds())]
     assert sorted(names) == sorted(path.name for path in chaos.images.iterdir())
     areas = [data.annToMask(one).sum() for one in data.loadAnns(data.getAnnIds())]

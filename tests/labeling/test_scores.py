@@ -53,7 +53,9 @@ def test_an_export_scores_as_an_eval_does(tmp_path: Path) -> None:
     run_labeling(Plan(tmp_path / "images", job), tmp_path / "run")
     with pytest.raises(SystemExit, match="0"):
         main(["export", str(tmp_path / "run"), "--format", "coco", "--out", str(tmp_path / "coco")])
-    scored = score_predictions("scenes", None, tmp_path / "coco" / "instances.json", count=COUNT)
+    scored = score_predictions(
+        "scenes", None, tmp_path / "coco" / "annotations/instances_default.json", count=COUNT
+    )
 
     assert scored["without_predictions"] == 0
     ours = {name: scored["metrics"][name] for name in official}

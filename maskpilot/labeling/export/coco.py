@@ -19,9 +19,12 @@ __all__ = ["FORMAT", "CocoWriter", "Shape"]
 Shape = Callable[[Mask], tuple[Any, Mask | None]]
 """A mask as COCO's "segmentation", and what comes back of it: None where nothing does; that is left out."""
 
+UNSPLIT = "default"
+"""What tools that read folders of COCO call a data set that is not split."""
+
 
 class CocoWriter:
-    """Writes instances.json, or annotations/instances_SPLIT.json for each split.
+    """Writes annotations/instances_default.json, or instances_train.json and instances_val.json.
 
     Args:
         target: what to write.
@@ -64,7 +67,7 @@ class _File:
     """One JSON file. Annotations wait in a file of their own, since those of all images follow the images."""
 
     def __init__(self, target: Target, split: str, ids: dict[str, int]) -> None:
-        name = f"annotations/instances_{split}.json" if split else "instances.json"
+        name = f"annotations/instances_{split or UNSPLIT}.json"
         path = target.folder / name
         path.parent.mkdir(exist_ok=True)
         info = {"description": "labeled by maskpilot", "version": __version__, "images": target.images}

@@ -34,7 +34,7 @@ def read_back(file: Path) -> list[NDArray[np.bool_]]:
 @pytest.mark.parametrize("name", ["coco", "coco-polygon"])
 def test_pycocotools_reads_every_pixel_back(name: str, run: Path, tmp_path: Path) -> None:
     account = export_as(name, run, tmp_path / "out")
-    found = read_back(tmp_path / "out" / "instances.json")
+    found = read_back(tmp_path / "out" / "annotations/instances_default.json")
     assert [masks.encode(pixels) for pixels in found] == [drawn_mask(shape) for shape in SHAPES]
     loss = account["loss"]
     assert (loss["instances"], loss["written"], loss["lost"], loss["changed"]) == (3, 3, 0, 0)
@@ -43,7 +43,7 @@ def test_pycocotools_reads_every_pixel_back(name: str, run: Path, tmp_path: Path
 
 def test_all_that_is_known_of_a_label_is_written(run: Path, tmp_path: Path) -> None:
     export_as("coco", run, tmp_path / "out")
-    content = json.loads((tmp_path / "out" / "instances.json").read_text())
+    content = json.loads((tmp_path / "out" / "annotations/instances_default.json").read_text())
     assert content["categories"] == [
         {"id": 1, "name": "ring"},
         {"id": 2, "name": "pair"},
@@ -67,7 +67,7 @@ def test_all_that_is_known_of_a_label_is_written(run: Path, tmp_path: Path) -> N
 
 def test_images_without_labels_are_negatives_and_doubt_is_said(run: Path, tmp_path: Path) -> None:
     account = export_as("coco", run, tmp_path / "out")
-    empty, full = json.loads((tmp_path / "out" / "instances.json").read_text())["images"]
+    empty, full = json.loads((tmp_path / "out" / "annotations/instances_default.json").read_text())["images"]
     assert (empty["file_name"], empty["not_exhaustive_category_ids"]) == ("b/two.png", [])
     assert (full["file_name"], full["not_exhaustive_category_ids"]) == ("one.png", [3])
     assert (account["pictures"], account["negatives"], account["doubtful"]) == (2, 1, {"ghost": 1})
@@ -75,7 +75,7 @@ def test_images_without_labels_are_negatives_and_doubt_is_said(run: Path, tmp_pa
         "export.json",
         "images/b/two.png",
         "images/one.png",
-        "instances.json",
+        "annotations/instances_default.json",
     }
 
 
@@ -105,7 +105,7 @@ def test_a_tolerance_makes_fewer_corners_and_the_loss_is_measured(tmp_path: Path
     rough = export_as("coco-polygon", run, tmp_path / "rough", tolerance=1.5)
     assert corners(tmp_path / "rough") < corners(tmp_path / "exact") / 2
     assert exact["loss"]["lowest_iou"] == 1.0
-    found = read_back(tmp_path / "rough" / "instances.json")
+    found = read_back(tmp_path / "rough" / "annotations/instances_default.json")
     ious = [
         float((pixels & true).sum() / (pixels | true).sum())
         for pixels, mask in zip(found, (disc().instance.mask, drawn_mask("pixel")), strict=True)
@@ -118,7 +118,9 @@ def test_a_tolerance_makes_fewer_corners_and_the_loss_is_measured(tmp_path: Path
 
 
 def corners(folder: Path) -> int:
-    annotations: list[dict[str, Any]] = json.loads((folder / "instances.json").read_text())["annotations"]
+    annotations: list[dict[str, Any]] = json.loads(
+        (folder / "annotations/instances_default.json").read_text()
+    )["annotations"]
     return sum(len(ring) for one in annotations for ring in one["segmentation"])
 
 
@@ -129,7 +131,7 @@ def test_a_class_name_is_data(name: str, tmp_path: Path) -> None:
     labels: tuple[ClassLabels, ...] = (class_labels(name, label("donut")),)
     run = make_run(tmp_path, {"one.png": labels}, names=(name,))
     export_as("coco", run, tmp_path / "out")
-    coco = COCO(str(tmp_path / "out" / "instances.json"))
+    coco = COCO(str(tmp_path / "out" / "annotations/instances_default.json"))
     assert coco.cats == {1: {"id": 1, "name": name}}
     assert len(coco.getAnnIds(catIds=[1])) == 1
 
@@ -156,4 +158,4 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
 def test_classes_that_were_never_found_are_there(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"one.png": image_labels().classes}, names=("ring", "pair", "ghost"))
     export_as("coco", run, tmp_path / "out")
-    assert len(COCO(str(tmp_path / "out" / "instances.json")).cats) == 3
+    assert len(COCO(str(tmp_path / "out" / "annotations/instances_default.json")).cats) == 3

@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def classes_of(out: Path) -> list[str]:
-    coco = COCO(str(out / "instances.json"))
+    coco = COCO(str(out / "annotations/instances_default.json"))
     return [coco.cats[one["category_id"]]["name"] for one in coco.anns.values()]
 
 
@@ -95,8 +95,8 @@ def test_links_need_no_room(run: Path, tmp_path: Path) -> None:
 
 def test_references_name_the_files_where_they_are(run: Path, tmp_path: Path) -> None:
     account = export_as("coco", run, tmp_path / "out", images=Images.reference)
-    assert files_of(tmp_path / "out") == {"export.json", "instances.json"}
-    info = json.loads((tmp_path / "out" / "instances.json").read_text())["info"]
+    assert files_of(tmp_path / "out") == {"export.json", "annotations/instances_default.json"}
+    info = json.loads((tmp_path / "out" / "annotations/instances_default.json").read_text())["info"]
     assert account["image_folder"] == info["images"] == str(tmp_path / "images")
 
 
@@ -129,7 +129,12 @@ def test_an_image_that_vanished_or_changed_is_a_problem_and_left_out(how: Images
         ("c.png", "not a regular file", False),
     ]
     assert (account["problems"], account["first_problems"], account["pictures"]) == (3, rows, 1)
-    assert files_of(tmp_path / "out") == {"export.json", "images/d.png", "instances.json", "problems.jsonl"}
+    assert files_of(tmp_path / "out") == {
+        "export.json",
+        "images/d.png",
+        "annotations/instances_default.json",
+        "problems.jsonl",
+    }
 
 
 def test_a_reference_to_what_vanished_is_kept_and_said(run: Path, tmp_path: Path) -> None:
@@ -174,7 +179,12 @@ def test_an_export_is_replaced_only_when_told_and_nothing_else_is_touched(run: P
         export_as("coco", run, out, overwrite=True)
     (out / "mine.txt").unlink()
     export_as("coco", run, out, overwrite=True)
-    assert files_of(out) == {"export.json", "images/a.png", "images/b.png", "instances.json"}
+    assert files_of(out) == {
+        "export.json",
+        "images/a.png",
+        "images/b.png",
+        "annotations/instances_default.json",
+    }
 
 
 @pytest.mark.parametrize("entries", ['["../images"]', '["/etc"]', '["a/b"]', "7", "[7]", "[]", '["."]'])
@@ -222,7 +232,12 @@ def test_two_exports_to_one_folder_at_a_time_are_refused(run: Path, tmp_path: Pa
             export_as("coco", run, tmp_path / "out")
 
     export(Order(run, tmp_path / "out", find_format("coco")), watch=again)
-    assert files_of(tmp_path / "out") == {"export.json", "images/a.png", "images/b.png", "instances.json"}
+    assert files_of(tmp_path / "out") == {
+        "export.json",
+        "images/a.png",
+        "images/b.png",
+        "annotations/instances_default.json",
+    }
 
 
 def test_what_breaks_off_leaves_the_former_export(run: Path, tmp_path: Path) -> None:

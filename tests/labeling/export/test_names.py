@@ -113,7 +113,8 @@ def test_a_reference_keeps_every_name_that_is_text(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"a.jpg": (), "A.jpg": (), "CON.png": (), "new\nline.png": ()})
     account = export_as("coco", run, tmp_path / "out", images=Images.reference)
     names = {
-        row["file_name"] for row in json.loads((tmp_path / "out" / "instances.json").read_text())["images"]
+        row["file_name"]
+        for row in json.loads((tmp_path / "out" / "annotations/instances_default.json").read_text())["images"]
     }
     assert names >= {"a.jpg", "A.jpg", "CON.png"}
     assert account["renamed"] == 1

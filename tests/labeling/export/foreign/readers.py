@@ -36,7 +36,7 @@ def pycocotools(folder: Path) -> tuple[list[str], list[Found]]:
 
 
 def datumaro_coco(folder: Path) -> tuple[list[str], list[Found]]:
-    """Its reader of COCO, which wants a folder "annotations" and gives boxes apart; without crowds."""
+    """Its reader of COCO, which gives boxes apart; without crowds."""
     return _datumaro(folder, "coco_instances")
 
 
@@ -50,6 +50,7 @@ def _datumaro(folder: Path, kind: str) -> tuple[list[str], list[Found]]:
 
     data = datumaro.Dataset.import_from(str(folder), kind)
     names = data.categories()[datumaro.AnnotationType.label]
+    assert all(item.media.data.ndim == 3 for item in data)  # it finds the images, too
     found = [
         (item.id, names[one.label].name, one.image)
         for item in data
@@ -77,6 +78,20 @@ def supervision(folder: Path) -> tuple[list[str], list[Found]]:
             if instances.mask is not None:  # it is None where there are no instances
                 pairs = zip(instances.class_id, instances.mask, strict=True)
                 found += [(images[-1], data.classes[number], mask) for number, mask in pairs]
+    return images, found
+
+
+def opencv(folder: Path) -> tuple[list[str], list[Found]]:
+    """Its reader of PNG (Pillow wrote them); what the numbers are stands in instances.jsonl."""
+    import cv2
+
+    images: list[str] = []
+    found: list[Found] = []
+    for line in (folder / "instances.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        images.append(Path(row["image"]).stem)
+        numbers = cv2.imread(str(folder / "instances" / row["masks"]), cv2.IMREAD_UNCHANGED)
+        found += [(images[-1], one["class"], numbers == one["number"]) for one in row["instances"]]
     return images, found
 
 
@@ -146,7 +161,16 @@ def datasets(folder: Path) -> tuple[list[str], list[Found]]:
 
 READERS: dict[str, Callable[[Path], tuple[list[str], list[Found]]]] = {
     each.__name__: each
-    for each in (pycocotools, datumaro_coco, datumaro_cvat, supervision, labelme, label_studio, datasets)
+    for each in (
+        pycocotools,
+        datumaro_coco,
+        datumaro_cvat,
+        supervision,
+        opencv,
+        labelme,
+        label_studio,
+        datasets,
+    )
 }
 
 

@@ -94,11 +94,13 @@ def exported(folder: Path, name: str, splits: tuple[str, ...] = WHOLE) -> list[R
     ("name", "reader", "splits"),
     [
         ("coco", "pycocotools", WHOLE),
+        ("coco", "datumaro_coco", WHOLE),
         ("coco", "datumaro_coco", SPLIT),
         ("coco-polygon", "pycocotools", WHOLE),
         ("yolo-seg", "supervision", WHOLE),
         ("yolo-seg", "supervision", SPLIT),
         ("labelme", "labelme", SPLIT),
+        ("masks", "opencv", WHOLE),
         ("label-studio", "label_studio", WHOLE),
         ("cvat", "datumaro_cvat", WHOLE),
         ("cvat", "datumaro_cvat", SPLIT),
@@ -122,6 +124,7 @@ def test_a_lossless_format_says_that_every_mask_comes_back(tmp_path: Path, name:
 @pytest.mark.parametrize(
     ("name", "reader", "val"),
     [
+        ("coco", "datumaro_coco", 0.0),
         ("coco", "datumaro_coco", 0.5),
         ("coco-polygon", "pycocotools", 0.0),
         ("yolo-seg", "supervision", 0.5),
