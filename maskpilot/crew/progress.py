@@ -10,11 +10,12 @@ from typing import IO, Protocol, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 __all__ = ["Bar", "Lines", "Quiet", "Standing", "Watch", "eta", "span", "watch_on"]
 
 EVERY = 5.0
-"""Seconds between plain lines at least; the first and the last one always come."""
+"""Seconds between plain lines at least; the first and the last one always come, and none comes twice."""
 
 
 class Standing(Protocol):
@@ -69,6 +70,7 @@ class Lines:
         self._out = out or sys.stderr
         self._every, self._clock = every, clock
         self._next: float | None = None
+        self._told = ""
 
     def __enter__(self) -> Self:
         return self
@@ -79,10 +81,11 @@ class Lines:
 
     def __call__(self, standing: Standing) -> None:
         now = self._clock()
-        if self._next is not None and now < self._next and standing.left:
+        line = f"{standing.finished}/{standing.total}: {standing.line}"
+        if line == self._told or (self._next is not None and now < self._next and standing.left):
             return
-        self._next = now + self._every
-        self.note(f"{standing.finished}/{standing.total}: {standing.line}")
+        self._next, self._told = now + self._every, line
+        self.note(line)
 
     def note(self, message: str) -> None:
         self._out.write(message + "\n")
@@ -94,11 +97,12 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         columns = (
-            BarColumn(30),
-            TextColumn("{task.completed}/{task.total}"),
-            TextColumn("{task.description}"),
+            BarColumn(20, table_column=Column(min_width=10)),
+            TextColumn("{task.completed}/{task.total}", table_column=Column(min_width=11)),
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=1)),
         )
-        self._progress = Progress(*columns, console=console, transient=False)
+        # The line wraps where the terminal is narrow: all of it matters, and so does the bar.
+        self._progress = Progress(*columns, console=console, transient=False, expand=True)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:

@@ -59,7 +59,7 @@ class Standing:
         """All of it in a line."""
         to_go, expected = eta(self.left, self.seconds, self.fresh), self.expected_cost
         more = f" of about {expected:.4g}" if expected is not None and self.left else ""
-        # A narrow terminal cuts the end off.
+        # What matters most comes first: a narrow terminal breaks the line.
         parts = [
             f"{self.done} done",
             f"{self.failed} failed",

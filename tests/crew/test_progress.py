@@ -16,6 +16,7 @@ class Apples:
 
     finished: int
     total: int = 10
+    said: str = ""
 
     @property
     def left(self) -> int:
@@ -23,7 +24,7 @@ class Apples:
 
     @property
     def line(self) -> str:
-        return f"{self.finished} apples"
+        return self.said or f"{self.finished} apples"
 
 
 def test_plain_lines_come_now_and_then(tmp_path: Path) -> None:
@@ -35,6 +36,14 @@ def test_plain_lines_come_now_and_then(tmp_path: Path) -> None:
     assert out.getvalue().splitlines() == ["0/10: 0 apples", "5/10: 5 apples", "10/10: 10 apples"]
 
 
+def test_plain_lines_do_not_say_the_same_twice() -> None:
+    out = io.StringIO()
+    lines = Lines(out)
+    for _ in range(3):  # files of which nothing was left to do
+        lines(Apples(10))
+    assert out.getvalue() == "10/10: 10 apples\n"
+
+
 def test_a_bar_says_the_line() -> None:
     out = io.StringIO()
     with Bar(Console(file=out, force_terminal=True, width=80)) as bar:
@@ -43,6 +52,18 @@ def test_a_bar_says_the_line() -> None:
     assert "3/10" in out.getvalue()
     assert "3 apples" in out.getvalue()
     assert "one is [rotten]" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_gets_the_bar_and_the_whole_line(width: int) -> None:
+    long = " ".join(f"{number} apples" for number in range(12))
+    out = io.StringIO()
+    with Bar(Console(file=out, force_terminal=True, color_system=None, width=width)) as bar:
+        bar(Apples(5, said=long))
+    shown = out.getvalue()
+    assert "━━━" in shown
+    assert " 5/10 " in shown
+    assert all(f"{number}" in shown.split("5/10", 1)[1] for number in range(12))
 
 
 def test_what_is_no_terminal_gets_lines() -> None:
