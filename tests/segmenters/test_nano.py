@@ -33,13 +33,15 @@ def test_a_seed_decides_the_weights_and_leaves_torchs_generator_alone() -> None:
 
 
 def test_queries_start_on_a_grid() -> None:
-    anchors = build_nano(TINY, []).transformer.decoder.reference_points.weight.sigmoid()
+    decoder = build_nano(TINY, []).transformer.decoder
+    assert not decoder.query_embed.weight.any()
+    anchors = decoder.reference_points.weight.sigmoid()
     assert torch.allclose(anchors[:2, :2], torch.tensor([[0.125, 0.125], [0.375, 0.125]]))
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"patch": 15}, {"vit_heads": 5}, {"width": 100}, {"heads": 3}, {"text_heads": 5}, {"queries": 50}],
+    [{"patch": 15}, {"vit_heads": 5}, {"width": 100}, {"heads": 3}, {"text_heads": 5}, {"stride": 48}],
 )
 def test_dimensions_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="NanoConfig: expected"):

@@ -1,60 +1,62 @@
 """Matching queries to targets."""
 
-import pytest
+from __future__ import annotations
+
 import torch
+from torchvision.ops import box_convert, generalized_box_iou
 
-pytest.importorskip("scipy", reason="the matcher's; training is an extra")
+from maskpilot.segmenters.nano.training.matcher import box_iou, giou, match
 
-from maskpilot.segmenters.nano.training.matcher import giou, match_one, match_several
-
-LEFT, RIGHT = [0.2, 0.5, 0.2, 0.2], [0.8, 0.5, 0.2, 0.2]
-FAR = [0.5, 0.05, 0.1, 0.1]
-
-
-def boxes(*rows: list[float]) -> torch.Tensor:
-    return torch.tensor(rows)
+SIDE = 4
+CENTRES = (torch.arange(SIDE) + 0.5) / SIDE
+ANCHORS = torch.cartesian_prod(CENTRES, CENTRES).flip(1)  # (16, 2), x runs fastest
 
 
-def test_giou_of_the_same_touching_and_distant_boxes() -> None:
-    unit = boxes([0.5, 0.5, 1.0, 1.0])
-    assert giou(unit, unit).tolist() == [1.0]
-    assert giou(unit, boxes([1.5, 0.5, 1.0, 1.0])).tolist() == pytest.approx([0.0])
-    # Two unit squares with one between them: hull 3, union 2.
-    assert giou(unit, boxes([2.5, 0.5, 1.0, 1.0])).tolist() == pytest.approx([-1 / 3])
+def start(prompts: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and boxes of queries that know nothing yet."""
+    boxes = torch.cat([ANCHORS, torch.full_like(ANCHORS, 0.2)], 1)
+    return torch.zeros(prompts, SIDE**2), boxes.expand(prompts, -1, 4).clone()
 
 
-def test_each_target_gets_the_query_on_it() -> None:
-    logits = torch.zeros(1, 3)
-    prompts, queries, targets = match_one(logits, boxes(RIGHT, FAR, LEFT)[None], boxes(LEFT, RIGHT), [2])
-    assert sorted(zip(prompts.tolist(), queries.tolist(), targets.tolist(), strict=True)) == [
-        (0, 0, 1),
-        (0, 2, 0),
-    ]
+def test_giou_is_torchvisions() -> None:
+    torch.manual_seed(0)
+    first, second = (0.1 + 0.4 * torch.rand(2, 20, 4)).unbind()
+    expected = generalized_box_iou(
+        box_convert(first, "cxcywh", "xyxy"), box_convert(second, "cxcywh", "xyxy")
+    ).diagonal()
+    assert torch.allclose(giou(first, second), expected, atol=1e-5)
+    assert torch.allclose(box_iou(first, first)[0], torch.ones(20))
 
 
-def test_of_two_queries_in_one_place_the_surer_one_is_matched() -> None:
-    logits = torch.tensor([[-2.0, 2.0, 0.0]])
-    _, queries, _ = match_one(logits, boxes(LEFT, LEFT, FAR)[None], boxes(LEFT), [1])
-    assert queries.tolist() == [1]
+def test_the_nearest_query_answers() -> None:
+    logits, boxes = start(2)
+    targets = torch.tensor([[0.13, 0.12, 0.1, 0.1], [0.6, 0.9, 0.3, 0.2]])
+    pairs = match(logits, boxes, ANCHORS, targets, torch.tensor([0, 1]))
+    assert pairs.matched.all()
+    assert pairs.queries.tolist() == [0, 3 * SIDE + 2]
 
 
-def test_prompts_are_matched_apart_and_targets_counted_through() -> None:
-    placed = torch.stack([boxes(LEFT, RIGHT), boxes(LEFT, RIGHT), boxes(LEFT, RIGHT)])
-    found = match_one(torch.zeros(3, 2), placed, boxes(RIGHT, LEFT), [1, 0, 1])
-    assert [part.tolist() for part in found] == [[0, 2], [1, 0], [0, 1]]
+def test_a_better_neighbour_is_preferred_and_a_far_one_is_not() -> None:
+    logits, boxes = start(1)
+    target = torch.tensor([[0.26, 0.125, 0.2, 0.2]])
+    for better, expected in ((0, 0), (1, 1), (15, 1)):
+        sure = logits.clone()
+        sure[0, better] = 8.0
+        pairs = match(sure, boxes, ANCHORS, target, torch.tensor([0]))
+        assert pairs.queries.tolist() == [expected]
 
 
-def test_several_queries_for_one_target_and_none_for_two() -> None:
-    placed = boxes(LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT, RIGHT, RIGHT, FAR)[None]
-    prompts, queries, targets = match_several(torch.zeros(1, 9), placed, boxes(LEFT, RIGHT), [2])
-    assert dict(zip(queries.tolist(), targets.tolist(), strict=True)) == {
-        **dict.fromkeys(range(4), 0),
-        **dict.fromkeys(range(4, 8), 1),
-    }
-    assert prompts.tolist() == [0] * 8
+def test_a_query_serves_one_target() -> None:
+    logits, boxes = start(1)
+    # Ties are not for real boxes: no two are the same to the last bit.
+    targets = torch.tensor([[0.4 + 0.001 * index, 0.4, 0.2, 0.2] for index in range(6)])
+    pairs = match(logits, boxes, ANCHORS, targets, torch.zeros(6, dtype=torch.int64))
+    # Four places are near enough, so two targets go without.
+    assert int(pairs.matched.sum()) == 4
+    assert len(set(pairs.queries[pairs.matched].tolist())) == 4
 
 
-def test_nothing_to_find_matches_nothing() -> None:
-    for match in (match_one, match_several):
-        found = match(torch.zeros(2, 9), torch.rand(2, 9, 4), torch.zeros(0, 4), [0, 0])
-        assert [len(part) for part in found] == [0, 0, 0]
+def test_no_targets_no_pairs() -> None:
+    logits, boxes = start(2)
+    none = torch.zeros(0, dtype=torch.int64)
+    assert len(match(logits, boxes, ANCHORS, torch.zeros(0, 4), none).queries) == 0

@@ -10,29 +10,28 @@ from safetensors.torch import load_file
 
 from maskpilot.scenes import VOCABULARY, make_scene
 from maskpilot.segmenters.load import load_nano
-from maskpilot.segmenters.nano.config import TINY
+from maskpilot.segmenters.nano.config import TINY, NanoConfig
 from maskpilot.segmenters.nano.model import build_nano
 from maskpilot.segmenters.nano.tokenizer import BOX_ONLY_TEXT
 from maskpilot.segmenters.nano.train import run
+from maskpilot.segmenters.nano.training.attention import look_faster, plain_attention
 from maskpilot.segmenters.nano.training.batch import Batch, collate, draw_batch
 from maskpilot.segmenters.nano.training.dense import dense_targets, flip
-from maskpilot.segmenters.nano.training.heads import TrainingHeads
-from maskpilot.segmenters.nano.training.pool import Pool, as_sample, build_pool
-from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt
-from maskpilot.types import PromptState
-
-pytest.importorskip("scipy", reason="the matcher's; training is an extra")
-
-from maskpilot.segmenters.nano.training.forward import decode, fuse, prepare_for_training
-from maskpilot.segmenters.nano.training.loop import Plan, mix_at, train
+from maskpilot.segmenters.nano.training.forward import prepare_for_training
+from maskpilot.segmenters.nano.training.heads import WAVES, TrainingHeads
+from maskpilot.segmenters.nano.training.loop import Plan, train
 from maskpilot.segmenters.nano.training.losses import (
     LossWeights,
-    decoder_losses,
-    fusion_losses,
+    mask_losses,
     match_accuracies,
     total,
 )
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
+from maskpilot.segmenters.nano.training.pool import Pool, as_sample, build_pool
+from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt
+from maskpilot.segmenters.nano.training.step import choose, run_batch
+from maskpilot.segmenters.nano.training.stream import Stream, mix_at
+from maskpilot.types import PromptState
 
 SAMPLE = as_sample(make_scene(8, size=(300, 200)), TINY.resolution)
 EVERYTHING = tuple(range(len(SAMPLE.values)))
@@ -46,9 +45,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
 
 
 def all_terms(model: Any, heads: TrainingHeads, batch: Batch) -> dict[str, torch.Tensor]:
-    fused = fuse(model, heads, batch)
-    outputs = decode(model, fused, batch, shown=torch.arange(0, len(batch), 2))
-    return fusion_losses(fused, batch) | decoder_losses(outputs, batch)
+    return run_batch(model, heads, batch, np.random.default_rng(0), outlined=2).terms
 
 
 def test_a_pool_holds_what_was_drawn(pool: Pool) -> None:
@@ -115,8 +112,9 @@ def test_every_parameter_that_is_used_learns() -> None:
     total(terms, LossWeights()).backward()
     silent = {name for name, parameter in model.named_parameters() if parameter.grad is None}
     # sam3 has these and never uses them for text and boxes.
-    unused = ("points_", "text_projection", "logit_scale", "mask_label", "instance_")
-    assert all(any(part in name for part in unused) for name in silent)
+    unused = ("points_", "text_projection", "logit_scale", "mask_label", "semantic_seg", "instance_query")
+    fixed = ("reference_points", "boxRPB_embed")
+    assert all(any(part in name for part in unused + fixed) for name in silent)
     assert all(parameter.grad is not None for parameter in heads.parameters())
 
 
@@ -150,7 +148,7 @@ def test_a_stopped_run_goes_on_where_it_was(pool: Pool, tmp_path: Path) -> None:
 
     def go(minutes: float) -> None:
         model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
-        plan = Plan(minutes=minutes, images=1, prompts=2)
+        plan = Plan(minutes=minutes, image_until=0.2, images=1, prompts=2)
         path = tmp_path / "model.pt"
         train(model, heads, TINY, pool, plan, checkpoint=path, log=lambda seen: steps.append(seen["step"]))
 
@@ -167,8 +165,7 @@ def test_the_whole_recipe_writes_weights_that_load(tmp_path: Path) -> None:
         tmp_path,
         config=TINY,
         scenes=8,
-        pretrain_minutes=0.01,
-        plan=Plan(minutes=0.01, images=1, prompts=2),
+        plan=Plan(minutes=0.02, images=1, prompts=2),
         device=torch.device("cpu"),
     )
     assert all(value.dtype == torch.float16 for value in load_file(path).values())
@@ -176,6 +173,86 @@ def test_the_whole_recipe_writes_weights_that_load(tmp_path: Path) -> None:
     session = segmenter.open(make_scene(1).image)
     assert len(session.segment(PromptState(text="red circle", threshold=0.0))) > 0
     segmenter.close()
+
+
+def test_depth_grows_and_each_adds_terms(pool: Pool) -> None:
+    plan = Plan(minutes=1.0)
+    assert [plan.depth(share) for share in (0.0, 0.25, 0.5)] == ["image", "fusion", "all"]
+    model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
+    prepare_for_training(model)
+    rng = np.random.default_rng(0)
+    batch = draw_batch(pool, TINY, Mix(), rng, images=2, prompts=2)
+    image, fusion, everything = (
+        set(run_batch(model, heads, batch, rng, depth=depth).terms) for depth in ("image", "fusion", "all")
+    )
+    assert image < fusion < everything
+
+
+def test_what_is_computed_faster_is_the_same() -> None:
+    decoder = build_nano(NanoConfig(width=80, heads=2), []).transformer.decoder
+    torch.manual_seed(0)
+    boxes = 0.1 + 0.5 * torch.rand(decoder.num_queries, 2, 4)
+    size = torch.tensor([14, 14]).unbind()
+    expected = decoder._get_rpb_matrix(boxes, size)
+    look_faster(decoder)
+    found = decoder._get_rpb_matrix(boxes, size).float()
+    assert torch.allclose(found, expected, rtol=0.02, atol=0.1)  # bfloat16
+
+    query, key, value = torch.randn(3, 2, 2, 5, 8).unbind()
+    mask = torch.randn(2, 2, 5, 5)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    expected = attend(query, key, value, attn_mask=mask)
+    with plain_attention(torch.device("cpu")):
+        found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_a_query_looks_into_its_box_at_first() -> None:
+    decoder = build_nano(NanoConfig(width=80, heads=2), []).transformer.decoder
+    box = torch.tensor([0.5, 0.25, 0.3, 0.2]).expand(decoder.num_queries, 1, 4)
+    bias = decoder._get_rpb_matrix(box, torch.tensor([14, 14]).unbind())[0, 0, 0].unflatten(0, (14, 14))
+    inside = bias == 0
+    # Places that overlap the box, which spans 0.35 to 0.65 and 0.15 to 0.35.
+    assert inside.any(0).nonzero().flatten().tolist() == [4, 5, 6, 7, 8, 9]
+    assert inside.any(1).nonzero().flatten().tolist() == [2, 3, 4]
+    assert (bias <= 0).all()
+    assert bias[13, 0] < -5
+
+
+def test_a_mask_that_fits_costs_less_than_a_shifted_one() -> None:
+    wanted = torch.zeros(1, 32, 32)
+    wanted[0, 10:14, 20:24] = 1
+    box = torch.tensor([[22 / 32, 12 / 32, 4 / 32, 4 / 32]])
+    matched = torch.ones(1, dtype=torch.bool)
+    logits = wanted * 20 - 10
+    right = mask_losses(logits, wanted, box, matched)
+    wrong = mask_losses(logits.roll(2, dims=2), wanted, box, matched)
+    nothing = mask_losses(logits.roll(2, dims=2), wanted, box, ~matched)
+    assert all(right[name] < 0.01 < wrong[name] for name in right)
+    assert all(nothing[name] == 0 for name in nothing)
+
+
+def test_prompts_without_targets_are_not_outlined() -> None:
+    rng = np.random.default_rng(0)
+    assert set(choose((0, 3, 0, 1), 4, rng).tolist()) == {1, 3}
+    assert len(choose((0, 0), 4, rng)) == 0
+
+
+def test_cells_say_where_the_centre_of_their_object_is() -> None:
+    batch = collate([SAMPLE], [[TrainingPrompt("things", EVERYTHING)]], TINY)
+    row, column = batch.on_object[0].nonzero()[0].tolist()
+    step = TINY.resolution // batch.codes.shape[-1]
+    owner = SAMPLE.owner[row * step + step // 2, column * step + step // 2] - 1
+    centre = (SAMPLE.boxes[owner, 0] + SAMPLE.boxes[owner, 2]) / 2
+    assert batch.codes[0, 0, row, column] == pytest.approx(np.sin(2 * np.pi * WAVES[0] * centre), abs=1e-5)
+
+
+def test_a_seed_decides_the_batches(pool: Pool) -> None:
+    def texts(seed: int) -> tuple[str, ...]:
+        stream = Stream(pool, TINY, images=2, prompts=4, seed=(seed,))
+        return next(stream.load(workers=0, pin=False)).texts
+
+    assert texts(1) == texts(1) != texts(2)
 
 
 def test_the_curriculum_begins_with_single_words_and_ends_with_everything() -> None:

@@ -39,6 +39,12 @@ from sam3.model.vl_combiner import SAM3VLBackbone  # noqa: E402
 __all__ = ["TINY", "NanoConfig", "build_nano"]
 
 
+WAVE_SIZE = 1.5
+"""Of one wave of the positions that patches start with; a patch has a size of about sqrt(vit_width)."""
+NEAR, FAR = 24.0, 6.0
+"""How steeply the first and the last head lose interest outside of a query's box."""
+
+
 def build_nano(
     config: NanoConfig, vocabulary: Sequence[str], *, seed: int = 0, device: torch.device | str = "cpu"
 ) -> Sam3Image:
@@ -83,11 +89,11 @@ def _backbone(config: NanoConfig, tokenizer: NanoTokenizer) -> SAM3VLBackbone:
         mlp_ratio=config.vit_mlp,
         drop_path_rate=0.0,
         rel_pos_blocks=(),
-        global_att_blocks=tuple(range(config.vit_depth)),  # few patches: no windows are needed
-        window_size=0,
+        global_att_blocks=config.vit_global,
+        window_size=config.vit_window,
         use_rope=True,
-        use_interp_rope=True,
-        rope_pt_size=config.grid,
+        use_interp_rope=False,
+        rope_pt_size=None,
         retain_cls_token=False,
         ln_pre=True,
         bias_patch_embed=False,
@@ -97,7 +103,7 @@ def _backbone(config: NanoConfig, tokenizer: NanoTokenizer) -> SAM3VLBackbone:
         trunk=image_encoder,
         position_encoding=_positions(config),
         d_model=config.width,
-        scale_factors=[4.0, 2.0, 1.0],
+        scale_factors=[finer * config.patch / config.stride for finer in (4, 2, 1)],
     )
     text_encoder = VETextEncoder(
         tokenizer=tokenizer,
@@ -137,14 +143,13 @@ def _transformer(config: NanoConfig) -> TransformerWrapper:
         return_intermediate=True,
         box_refine=True,
         num_o2m_queries=0,
-        dac=True,
+        dac=False,
         boxRPB="log",
         d_model=config.width,
         frozen=False,
         interaction_layer=None,
-        dac_use_selfatt_ln=True,
         resolution=config.resolution,
-        stride=config.patch,
+        stride=config.stride,
         use_act_checkpoint=True,
         presence_token=True,
     )
@@ -216,15 +221,52 @@ def _positions(config: NanoConfig) -> PositionEmbeddingSine:
 
 
 def _initialise(model: Sam3Image, config: NanoConfig) -> None:
-    """Anchor the queries on a grid, and fill what sam3 leaves as uninitialised memory."""
-    side = math.isqrt(config.queries)
-    centres = (torch.arange(side) + 0.5) / side
+    """Let every query start as the same question about another place; fill what sam3 leaves uninitialised."""
+    centres = (torch.arange(config.grid) + 0.5) / config.grid
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     size = torch.full_like(x, config.anchor_size)
     anchors = torch.stack([x, y, size, size], dim=-1).flatten(0, 1)  # (queries, 4) cxcywh in [0, 1]
+    decoder = model.transformer.decoder
+    trunk = model.backbone.vision_backbone.trunk
     text = model.backbone.language_backbone.encoder
     with torch.no_grad():
-        model.transformer.decoder.reference_points.weight.copy_(anchors.logit())
+        decoder.reference_points.weight.copy_(anchors.logit())
+        nn.init.zeros_(decoder.query_embed.weight)
+        for bias in (decoder.boxRPB_embed_x, decoder.boxRPB_embed_y):
+            _look_inside_the_box(bias, config)
+        trunk.pos_embed[0, 1:] += _waves(config)
         nn.init.normal_(text.token_embedding.weight, std=0.1)
         nn.init.normal_(text.positional_embedding, std=0.05)
         nn.init.zeros_(text.text_projection)  # never used by Sam3Image
+
+
+def _waves(config: NanoConfig) -> torch.Tensor:
+    """Where patches are, (patches, vit_width): waves along both axes, in random directions.
+
+    Without these nothing in the image features says where it is: everything else there is relative. And then
+    no mask can keep to one of two like objects.
+    """
+    side = config.resolution // config.patch
+    turns = 2 * math.pi * (torch.arange(side) + 0.5)[:, None] / side * torch.tensor([1.0, 2.0, 4.0])
+    along = torch.cat([turns.sin(), turns.cos()], dim=1)  # (side, 6)
+    y, x = along[:, None].expand(-1, side, -1), along[None].expand(side, -1, -1)
+    waves = torch.cat([y, x], dim=2).flatten(0, 1)  # (patches, 12)
+    directions = nn.functional.normalize(torch.randn(waves.shape[1], config.vit_width), dim=1)
+    return WAVE_SIZE * waves @ directions
+
+
+def _look_inside_the_box(bias: MLP, config: NanoConfig) -> None:
+    """Make a query attend to its box, and the less to places the farther out they are, each head in its way.
+
+    The network sees, of each row or column of places, how far its start lies from both edges of the box,
+    scaled as sam3/model/decoder.py:369 does.
+    """
+    first, last = bias.layers
+    one_place = math.log2(1 + 8 / config.grid) / math.log2(8)
+    for tensor in (first.weight, first.bias, last.weight, last.bias):
+        nn.init.zeros_(tensor)
+    # The first unit: a place starts before the box by more than its length. The second: it starts after it.
+    first.weight[0, 0], first.bias[0] = -1.0, -one_place
+    first.weight[1, 1] = 1.0
+    slopes = torch.logspace(math.log2(NEAR), math.log2(FAR), len(last.weight), base=2)
+    last.weight[:, :2] = -slopes[:, None]

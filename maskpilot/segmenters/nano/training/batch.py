@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from maskpilot.segmenters.nano.config import NanoConfig
-from maskpilot.segmenters.nano.training.dense import DenseTargets, flip, owner_at, to_tensor
+from maskpilot.segmenters.nano.training.dense import DenseTargets, code_targets, flip, owner_at, to_tensor
 from maskpilot.segmenters.nano.training.heads import DENSE
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, Pool, Sample
 from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt, draw_prompt
@@ -36,9 +36,11 @@ class Batch:
         named: (n, 4) int64, 1 + the named value of each attribute, 0 where none is named.
         exemplars: (p, n, 4) float32 cxcywh in [0, 1]; exemplar_labels: (p, n) int64, 1 positive;
             exemplar_padding: (n, p) bool, True where there is none.
-        counts: targets of each prompt.
+        counts: targets of each prompt; asked_by: (t,) int64, the prompt of each target.
         boxes: (t, 4) float32 cxcywh in [0, 1], prompt by prompt.
         masks: (t, m, m) float32, covered share of each mask cell.
+        codes: (b, CODES, m, m) float32, waves of the centre of the object in each mask cell;
+            on_object: (b, m, m) float32, 1 where there is one.
         wanted: (n, 1 + 4, 2g, 2g) float32: is a place in the target set; does it match the named value.
         heard: (n, 1 + 4) float32, 1 where `wanted` is to be learned from.
     """
@@ -52,22 +54,37 @@ class Batch:
     exemplar_labels: torch.Tensor
     exemplar_padding: torch.Tensor
     counts: tuple[int, ...]
+    asked_by: torch.Tensor
     boxes: torch.Tensor
     masks: torch.Tensor
+    codes: torch.Tensor
+    on_object: torch.Tensor
     wanted: torch.Tensor
     heard: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def present(self) -> torch.Tensor:
+        """(n,) bool: is there anything to find."""
+        return self.wanted[:, 0].amax((1, 2)) > 0
+
     def to(self, device: torch.device) -> Batch:
-        """The same batch with its tensors on a device."""
-        moved: dict[str, Any] = {
-            field.name: value.to(device)
+        """The same batch with its tensors on a device; does not wait for it."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU reads fast; called by torch's loader."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        changed: dict[str, Any] = {"dense": self.dense.each(change)} | {
+            field.name: change(value)
             for field in fields(self)
-            if isinstance(value := getattr(self, field.name), torch.Tensor | DenseTargets)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
         }
-        return replace(self, **moved)
+        return replace(self, **changed)
 
 
 def draw_batch(
@@ -92,6 +109,7 @@ def collate(
     values = dense.values.numpy()
     owners = [owner_at(sample, config.grid * DENSE) for sample in samples]
     soft = [_soft_masks(sample, config.grid * MASK_CELLS) for sample in samples]
+    located = [code_targets(sample, config.grid * MASK_CELLS) for sample in samples]
     named = np.array(
         [[prompt.named.get(name, -1) + 1 for name in ATTRIBUTES] for _, prompt in flat], np.int64
     )
@@ -102,6 +120,7 @@ def collate(
         wanted[index, 1:] = (values[row] == named[index][:, None, None]) & (values[row] > 0)
         heard[index, 1:] = named[index] > 0
     exemplars, labels, padding = _exemplars(flat, samples, rng)
+    counts = tuple(len(prompt.targets) for _, prompt in flat)
     boxes = [samples[row].boxes[list(prompt.targets)] for row, prompt in flat]
     masks = [soft[row][list(prompt.targets)] for row, prompt in flat]
     return Batch(
@@ -113,9 +132,12 @@ def collate(
         exemplars=torch.from_numpy(exemplars),
         exemplar_labels=torch.from_numpy(labels),
         exemplar_padding=torch.from_numpy(padding),
-        counts=tuple(len(prompt.targets) for _, prompt in flat),
+        counts=counts,
+        asked_by=torch.repeat_interleave(torch.tensor(counts)),
         boxes=torch.from_numpy(_centred(np.concatenate(boxes))),
         masks=torch.from_numpy(np.concatenate(masks)),
+        codes=torch.from_numpy(np.stack([codes for codes, _ in located])),
+        on_object=torch.from_numpy(np.stack([there for _, there in located])),
         wanted=torch.from_numpy(wanted),
         heard=torch.from_numpy(heard),
     )

@@ -35,8 +35,14 @@ class Average:
         """Follow the parameters after a step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, parameter in self.parameters.items():
-            self.values[name].lerp_(parameter.detach(), 1 - decay)
+        current = [parameter.detach() for parameter in self.parameters.values()]
+        torch._foreach_lerp_(list(self.values.values()), current, 1 - decay)
+
+    def load(self, values: Mapping[str, torch.Tensor], steps: int) -> None:
+        """Go on from values that were written."""
+        for name, value in values.items():
+            self.values[name].copy_(value)
+        self.steps = steps
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from maskpilot.segmenters.nano.training.heads import CLASSES, EDGES
+from maskpilot.segmenters.nano.training.heads import CLASSES, CODES, EDGES, WAVES
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, Sample
 
 __all__ = [
     "BACKGROUND_WEIGHT",
     "DenseTargets",
     "accuracies",
+    "code_targets",
     "dense_loss",
     "dense_targets",
     "edge_targets",
@@ -27,7 +28,11 @@ __all__ = [
 
 WEIGHTS = (2.0, 1.0, 1.0, 0.5)
 """Of ATTRIBUTES: shape is the hardest to see."""
-EDGE_WEIGHT = 5.0
+EDGE_WEIGHT, CODE_WEIGHT = 2.0, 1.0
+SMALLEST = 0.03
+"""As a share of the image's side: smaller objects have their edges where these would have them."""
+NOTHING = -100
+"""In place of a value that is not to be learned from."""
 BACKGROUND_WEIGHT = 0.3
 """Most places are background; without this the loss would hear little else."""
 
@@ -56,6 +61,16 @@ def edge_targets(sample: Sample, cells: int) -> NDArray[np.float32]:
     return np.stack(edges).astype(np.float32)
 
 
+def code_targets(sample: Sample, cells: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Waves of the centre of each cell's object, (CODES, cells, cells), and where there is one."""
+    owner = owner_at(sample, cells)
+    centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2
+    turns = 2 * np.pi * centres[:, :, None] * np.array(WAVES, np.float32)  # (n, 2, waves)
+    codes = np.concatenate([np.sin(turns), np.cos(turns)], axis=2).reshape(len(centres), CODES)
+    table = np.concatenate([np.zeros((1, CODES)), codes]).astype(np.float32)
+    return np.ascontiguousarray(table[owner].transpose(2, 0, 1)), (owner > 0).astype(np.float32)
+
+
 def flip(sample: Sample) -> Sample:
     """Mirrored left to right: every shape keeps its name."""
     boxes = sample.boxes.copy()
@@ -77,11 +92,15 @@ class DenseTargets:
         values: (b, 4, 2g, 2g) int64, see `dense_targets`.
         edges: (b, 4, 2g, 2g) float32, see `edge_targets`.
         owners: (b, 2g, 2g) int64, 0 for the background, else the object, counted through all images from 1.
+        codes: (b, CODES, 2g, 2g) float32, see `code_targets`.
+        objects: in all images.
     """
 
     values: torch.Tensor
     edges: torch.Tensor
     owners: torch.Tensor
+    codes: torch.Tensor
+    objects: int
 
     @classmethod
     def of(cls, samples: Sequence[Sample], cells: int) -> DenseTargets:
@@ -96,61 +115,75 @@ class DenseTargets:
             values=torch.from_numpy(np.stack([dense_targets(sample, cells) for sample in samples])),
             edges=torch.from_numpy(np.stack([edge_targets(sample, cells) for sample in samples])),
             owners=torch.from_numpy(np.stack(owners)),
+            codes=torch.from_numpy(np.stack([code_targets(sample, cells)[0] for sample in samples])),
+            objects=first,
         )
 
-    def to(self, device: torch.device) -> DenseTargets:
-        """The same on a device."""
-        return DenseTargets(self.values.to(device), self.edges.to(device), self.owners.to(device))
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> DenseTargets:
+        """The same with each tensor changed."""
+        return DenseTargets(
+            change(self.values), change(self.edges), change(self.owners), change(self.codes), self.objects
+        )
 
 
 def dense_loss(logits: torch.Tensor, targets: DenseTargets) -> torch.Tensor:
-    """Errors of the attributes at each place, of the attributes of each whole object, and of the edges.
+    """Errors of the attributes at each place and of each whole object, of edges and of centres.
 
     The edges make each place find out which object it belongs to, without which no shape can be named. An
     object's mean over its places must name it too, so that small ones count as much as large ones.
 
     Args:
-        logits: (b, sum(CLASSES) + EDGES, 2g, 2g).
+        logits: (b, DENSE_OUTPUTS, 2g, 2g).
     """
-    named, distances = logits.float().split((sum(CLASSES), EDGES), 1)
-    on_object = targets.owners > 0
-    off = (distances - targets.edges).abs().mean(1)[on_object]
+    named, distances, codes = logits.float().split((sum(CLASSES), EDGES, CODES), 1)
+    size = (
+        (targets.edges[:, :2] + targets.edges[:, 2:]).clamp(min=0).prod(1).sqrt()
+    )  # of the object at a place
+    off = (distances - targets.edges).abs().mean(1) / size.clamp(min=SMALLEST)
+    elsewhere = (codes - targets.codes).abs().mean(1)
+    located = ((EDGE_WEIGHT * off + CODE_WEIGHT * elsewhere) * _shares(targets)).sum()
     places = _named_error(named.movedim(1, -1).flatten(0, 2), targets.values.movedim(1, -1).flatten(0, 2))
     objects = _named_error(*_by_object(named, targets))
-    error: torch.Tensor = places + objects + EDGE_WEIGHT * (off.mean() if len(off) else off.sum())
+    error: torch.Tensor = places + objects + located
     return error
 
 
 def _named_error(logits: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Weighted cross-entropy over the attributes: logits (n, sum(CLASSES)), values (n, 4)."""
-    if not len(logits):
-        return logits.sum()
+    """Weighted cross-entropy of logits (n, sum(CLASSES)) over attributes; values (n, 4) may be NOTHING."""
     losses = []
-    for part, target, classes in zip(logits.split(CLASSES, 1), values.unbind(1), CLASSES, strict=True):
-        weight = torch.ones(classes, device=logits.device)
-        weight[0] = BACKGROUND_WEIGHT
-        losses.append(functional.cross_entropy(part, target, weight))
-    shares = torch.tensor(WEIGHTS, device=logits.device) / sum(WEIGHTS)
-    error: torch.Tensor = (torch.stack(losses) * shares).sum()
-    return error
+    for part, target in zip(logits.split(CLASSES, 1), values.unbind(1), strict=True):
+        share = torch.where(target > 0, 1.0, BACKGROUND_WEIGHT) * (target != NOTHING)
+        entropy = functional.cross_entropy(part, target, ignore_index=NOTHING, reduction="none")
+        losses.append((share * entropy).sum() / share.sum().clamp(min=1e-6))
+    return torch.stack([weight * loss for weight, loss in zip(WEIGHTS, losses, strict=True)]).sum() / sum(
+        WEIGHTS
+    )
+
+
+def _shares(targets: DenseTargets) -> torch.Tensor:
+    """Weights of places, (b, 2g, 2g): each object the same whatever its size, all together 1."""
+    owners = targets.owners.flatten()
+    places = targets.edges.new_zeros(targets.objects + 1).index_add(
+        0, owners, targets.edges.new_ones(len(owners))
+    )
+    shares = places.clamp(min=1).reciprocal()[owners] * (owners > 0)
+    return (shares / shares.sum().clamp(min=1)).view_as(targets.owners)
 
 
 def _by_object(named: torch.Tensor, targets: DenseTargets) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean logits of each object over its places, and its values; objects that hold no place are left out."""
+    """Mean logits of each object over its places, and its values; NOTHING for objects that hold no place."""
     owners = targets.owners.flatten()
-    places = torch.bincount(owners)
-    sums = named.new_zeros(len(places), named.shape[1]).index_add(
-        0, owners, named.movedim(1, -1).flatten(0, 2)
-    )
-    values = targets.values.new_zeros(len(places), targets.values.shape[1])
+    rows = targets.objects + 1
+    places = named.new_zeros(rows).index_add(0, owners, named.new_ones(len(owners)))
+    sums = named.new_zeros(rows, named.shape[1]).index_add(0, owners, named.movedim(1, -1).flatten(0, 2))
+    values = targets.values.new_full((rows, targets.values.shape[1]), NOTHING)
     values[owners] = targets.values.movedim(1, -1).flatten(0, 2)
-    there = places > 0
-    there[0] = False
-    return sums[there] / places[there, None], values[there]
+    values[0] = NOTHING
+    return sums / places.clamp(min=1)[:, None], values
 
 
 def accuracies(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
     """Share of the places on objects where each attribute is right."""
     on_object = targets[:, 0] > 0
-    parts = zip(ATTRIBUTES, logits.split((*CLASSES, EDGES), 1)[:-1], targets.unbind(1), strict=True)
+    parts = zip(ATTRIBUTES, logits.split((*CLASSES, EDGES + CODES), 1)[:-1], targets.unbind(1), strict=True)
     return {name: float((part.argmax(1) == target)[on_object].float().mean()) for name, part, target in parts}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,27 +11,53 @@ import torch
 from sam3.model.data_misc import FindStage
 from sam3.model.geometry_encoders import Prompt
 from sam3.model.sam3_image import Sam3Image
+from torch import nn
 
 from maskpilot.segmenters.nano.training.batch import Batch
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 
-__all__ = ["Fused", "LayerOutput", "Outputs", "decode", "fuse", "prepare_for_training"]
+__all__ = [
+    "Decoded",
+    "Fused",
+    "LayerOutput",
+    "Seen",
+    "decode",
+    "fuse",
+    "outline",
+    "prepare_for_training",
+    "see",
+]
+
+FIXED = ("reference_points", "boxRPB_embed")
+"""Parameters that keep their first values."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerOutput:
-    """What one decoder layer says: of the queries, and (`more_`) of their copies for one-to-many matching.
+    """What one decoder layer says.
 
     Attributes:
-        logits, more_logits: (n, q); boxes, more_boxes: (n, q, 4) cxcywh in [0, 1].
-        presence: (n,) logits.
+        logits: (n, q); boxes: (n, q, 4) cxcywh in [0, 1]; presence: (n,) logits.
     """
 
     logits: torch.Tensor
     boxes: torch.Tensor
-    more_logits: torch.Tensor
-    more_boxes: torch.Tensor
     presence: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Image features, and what the training heads read in them.
+
+    Attributes:
+        at_trunk, at_neck: (b, classes + edges, 2g, 2g); neck: (b, d, g, g).
+        backbone: sam3's own dictionary.
+    """
+
+    at_trunk: torch.Tensor
+    at_neck: torch.Tensor
+    neck: torch.Tensor
+    backbone: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +65,11 @@ class Fused:
     """Image features that have heard the prompt, and what the training heads read in them.
 
     Attributes:
-        at_trunk, at_neck: (b, classes, 2g, 2g); match: (n, 1 + 4, 2g, 2g); words: (n, classes): logits.
+        match: (n, 1 + 4, 2g, 2g); words: (n, classes): logits.
         backbone, encoded: sam3's own dictionaries, for the decoder.
         prompt: (tokens, n, d); padding: (n, tokens) bool, True where padded.
     """
 
-    at_trunk: torch.Tensor
-    at_neck: torch.Tensor
     match: torch.Tensor
     words: torch.Tensor
     backbone: dict[str, Any]
@@ -53,45 +79,44 @@ class Fused:
 
 
 @dataclass(frozen=True, eq=False)
-class Outputs:
-    """What the decoder and the segmentation head make of it.
+class Decoded:
+    """What the decoder makes of it.
 
     Attributes:
         layers: one per decoder layer, the last one last.
-        shown: (s,) int64, the prompts whose masks were computed.
-        masks: (s, q, m, m) logits; union: (s, m, m) logits of all targets together.
+        queries: (n, q, d), what masks are made from.
     """
 
     layers: tuple[LayerOutput, ...]
-    shown: torch.Tensor
-    masks: torch.Tensor
-    union: torch.Tensor
+    queries: torch.Tensor
 
 
 def prepare_for_training(model: Sam3Image) -> None:
     """Set the model up so that its decoder gives what the losses need, and no activation is computed twice.
 
-    sam3 asks the top module whether it is training before it adds the one-to-many queries and the outputs of
-    all decoder layers, and each submodule before it checkpoints activations, which only costs time here.
+    sam3 asks the top module whether it is training before it adds the outputs of all decoder layers, and
+    each submodule before it checkpoints activations, which only costs time here. Where queries start and
+    where they look stays as it is: to learn it would double the cost of the decoder.
     """
     model.eval()
     model.training = True
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not any(part in name for part in FIXED))
 
 
-def fuse(model: Sam3Image, heads: TrainingHeads, batch: Batch) -> Fused:
-    """Run image, text and geometry encoders and fuse them: the first half of a forward pass."""
+def see(model: Sam3Image, heads: TrainingHeads, images: torch.Tensor) -> Seen:
+    """Run the image encoder on (b, 3, r, r)."""
+    with _output_of(model.backbone.vision_backbone.trunk) as features:
+        backbone: dict[str, Any] = model.backbone.forward_image(images)
+    neck = backbone["backbone_fpn"][-1]
+    return Seen(heads.trunk(features[-1][-1]), heads.neck(neck), neck, backbone)
+
+
+def fuse(model: Sam3Image, heads: TrainingHeads, seen: Seen, batch: Batch) -> Fused:
+    """Run the text and geometry encoders and fuse what they say with the image."""
     device = batch.images.device
-    features: dict[str, torch.Tensor] = {}
-    trunk = model.backbone.vision_backbone.trunk
-    hook = trunk.register_forward_hook(lambda _module, _inputs, result: features.update(last=result[-1]))
-    try:
-        backbone: dict[str, Any] = model.backbone.forward_image(batch.images)
-    finally:
-        hook.remove()
     texts = list(dict.fromkeys(batch.texts))
-    backbone |= model.backbone.forward_text(texts, device=device)
+    backbone = seen.backbone | model.backbone.forward_text(texts, device=device)
     stage = FindStage(
         img_ids=batch.image_ids,
         text_ids=torch.tensor([texts.index(text) for text in batch.texts], device=device),
@@ -106,14 +131,11 @@ def fuse(model: Sam3Image, heads: TrainingHeads, batch: Batch) -> Fused:
     )
     prompt, padding, backbone = model._encode_prompt(backbone, stage, exemplars)
     backbone, encoded, _ = model._run_encoder(backbone, stage, prompt, padding)
-    side = backbone["backbone_fpn"][-1].shape[-1]
     memory = encoded["encoder_hidden_states"]  # (g * g, n, d)
     said = (~backbone["language_mask"]).float().T[..., None]  # (tokens, texts, 1)
     pooled = (backbone["language_features"] * said).sum(0) / said.sum(0)
     return Fused(
-        at_trunk=heads.trunk(features["last"]),
-        at_neck=heads.neck(backbone["backbone_fpn"][-1]),
-        match=heads.match(memory.permute(1, 2, 0).unflatten(2, (side, side))),
+        match=heads.match(memory.permute(1, 2, 0).unflatten(2, seen.neck.shape[-2:])),
         words=heads.words(pooled)[stage.text_ids],
         backbone=backbone,
         encoded=encoded,
@@ -122,11 +144,10 @@ def fuse(model: Sam3Image, heads: TrainingHeads, batch: Batch) -> Fused:
     )
 
 
-def decode(model: Sam3Image, fused: Fused, batch: Batch, *, shown: torch.Tensor) -> Outputs:
-    """Find and outline objects: the second half. Masks only for the prompts in `shown`: they cost most."""
-    memory = fused.encoded["encoder_hidden_states"]
+def decode(model: Sam3Image, fused: Fused) -> Decoded:
+    """Find objects."""
     out, queries = model._run_decoder(
-        memory=memory,
+        memory=fused.encoded["encoder_hidden_states"],
         pos_embed=fused.encoded["pos_embed"],
         src_mask=fused.encoded["padding_mask"],
         out={},
@@ -134,28 +155,55 @@ def decode(model: Sam3Image, fused: Fused, batch: Batch, *, shown: torch.Tensor)
         prompt_mask=fused.padding,
         encoder_out=fused.encoded,
     )
-    count = out["pred_logits"].shape[1]
-    segmented = model.segmentation_head(
-        backbone_feats=fused.backbone["backbone_fpn"],
-        obj_queries=queries[:, shown, :count],
-        image_ids=batch.image_ids[shown],
-        encoder_hidden_states=memory[:, shown],
-        prompt=fused.prompt[:, shown],
-        prompt_mask=fused.padding[shown],
+    return Decoded(
+        layers=tuple(_layer(part) for part in (*out.get("aux_outputs", ()), out)), queries=queries[-1]
     )
-    return Outputs(
-        layers=tuple(_layer(part) for part in (*out.get("aux_outputs", ()), out)),
-        shown=shown,
-        masks=segmented["pred_masks"],
-        union=segmented["semantic_seg"][:, 0],
-    )
+
+
+def outline(
+    model: Sam3Image,
+    heads: TrainingHeads,
+    fused: Fused,
+    batch: Batch,
+    *,
+    prompts: torch.Tensor,
+    queries: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Masks of some queries of some prompts, which cost too much to compute them all.
+
+    Args:
+        prompts: (s,) int64; queries: (s, k, d).
+
+    Returns:
+        (s, k, m, m) logits, and what the heads read in the cells: (s, 4 * len(WAVES), m, m).
+    """
+    head = model.segmentation_head
+    with _output_of(head.instance_seg_head) as cells:
+        masks: torch.Tensor = head(
+            backbone_feats=fused.backbone["backbone_fpn"],
+            obj_queries=queries[None],
+            image_ids=batch.image_ids[prompts],
+            encoder_hidden_states=fused.encoded["encoder_hidden_states"][:, prompts],
+            prompt=fused.prompt[:, prompts],
+            prompt_mask=fused.padding[prompts],
+        )["pred_masks"]
+    return masks, heads.pixels(cells[-1])
+
+
+@contextmanager
+def _output_of(module: nn.Module) -> Iterator[list[Any]]:
+    """What a module returns while this lasts, call by call."""
+    results: list[Any] = []
+    hook = module.register_forward_hook(lambda _module, _inputs, result: results.append(result))
+    try:
+        yield results
+    finally:
+        hook.remove()
 
 
 def _layer(part: dict[str, torch.Tensor]) -> LayerOutput:
     return LayerOutput(
         logits=part["pred_logits"][..., 0].float(),
         boxes=part["pred_boxes"].float(),
-        more_logits=part["pred_logits_o2m"][..., 0].float(),
-        more_boxes=part["pred_boxes_o2m"].float(),
         presence=part["presence_logit_dec"].float().flatten(),
     )

@@ -13,41 +13,53 @@ from torch.nn import functional
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, WORDS_OF
 
-__all__ = ["CLASSES", "DENSE", "EDGES", "DenseHead", "TrainingHeads"]
+__all__ = ["CLASSES", "CODES", "DENSE", "EDGES", "WAVES", "DenseHead", "TrainingHeads"]
 
 DENSE = 2
 """Cells per patch and side: attributes are predicted on a grid twice as fine as the patches."""
 
 CLASSES = tuple(1 + len(WORDS_OF[name]) for name in ATTRIBUTES)
 """Classes of each attribute; class 0 is the background."""
+WAVES = (1, 2, 4)
+"""Periods per image of the waves that tell where an object's centre is."""
 EDGES = 4
 """Distances to the left, upper, right and lower edge of the object's box."""
+
+
+CODES = 4 * len(WAVES)
+"""Waves of a centre: sine and cosine along both axes."""
+DENSE_OUTPUTS = sum(CLASSES) + EDGES + CODES
 
 
 class DenseHead(nn.Module):
     """Linear, per location: features (n, channels, g, g) -> logits (n, outputs, 2g, 2g)."""
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, channels: int, outputs: int, *, finer: int = DENSE) -> None:
         super().__init__()
-        self.linear = nn.Conv2d(channels, outputs * DENSE**2, 1)
+        self.finer = finer
+        self.linear = nn.Conv2d(channels, outputs * finer**2, 1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return functional.pixel_shuffle(self.linear(features), DENSE)
+        return functional.pixel_shuffle(self.linear(features), self.finer)
 
 
 class TrainingHeads(nn.Module):
     """All of them.
 
     Attributes:
-        trunk, neck: which value of each attribute is where, from the image alone.
+        trunk, neck: which value of each attribute is where, how far the edges of its object are, and waves of
+            where its centre is, from the image alone.
         match: per location of the fused memory: is it in the target set, and does it match the prompt's word
             for each attribute.
+        pixels: per mask cell of the segmentation head: waves of the centre of the object that it belongs to,
+            by which a query's mask can be told from its neighbours'.
         words: which value of each attribute a text names, from its pooled tokens; class 0 is "none".
     """
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
-        self.trunk = DenseHead(config.vit_width, sum(CLASSES) + EDGES)
-        self.neck = DenseHead(config.width, sum(CLASSES) + EDGES)
+        self.trunk = DenseHead(config.vit_width, DENSE_OUTPUTS, finer=DENSE * config.patch // config.stride)
+        self.neck = DenseHead(config.width, DENSE_OUTPUTS)
         self.match = DenseHead(config.width, 1 + len(ATTRIBUTES))
+        self.pixels = nn.Conv2d(config.width, CODES, 1)
         self.words = nn.Linear(config.width, sum(CLASSES))

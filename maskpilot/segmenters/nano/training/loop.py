@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,80 +10,61 @@ from pathlib import Path
 import numpy as np
 import torch
 from sam3.model.sam3_image import Sam3Image
+from torch import distributed
 
 from maskpilot.segmenters.nano.config import NanoConfig
-from maskpilot.segmenters.nano.training.batch import Batch, draw_batch
+from maskpilot.segmenters.nano.training.attention import look_faster
 from maskpilot.segmenters.nano.training.checkpoint import Average, read_checkpoint, write_checkpoint
-from maskpilot.segmenters.nano.training.forward import decode, fuse, prepare_for_training
+from maskpilot.segmenters.nano.training.forward import prepare_for_training
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
-from maskpilot.segmenters.nano.training.losses import (
-    LossWeights,
-    decoder_losses,
-    fusion_losses,
-    match_accuracies,
-    total,
-)
+from maskpilot.segmenters.nano.training.losses import LossWeights, total
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
 from maskpilot.segmenters.nano.training.pool import Pool
-from maskpilot.segmenters.nano.training.prompts import Mix
-from maskpilot.segmenters.nano.training.threads import Threads
+from maskpilot.segmenters.nano.training.step import Depth, run_batch
+from maskpilot.segmenters.nano.training.stream import Stream
 
-__all__ = ["CURRICULUM", "Plan", "mix_at", "train"]
-
-CURRICULUM: tuple[tuple[float, Mix], ...] = (
-    # Single words first: there is no other word to answer from.
-    (0.12, Mix(words=(0.8, 0.15, 0.05))),
-    (0.25, Mix({"text": 0.8, "unknown": 0.03, "box": 0.09, "everything": 0.02, "positive": 0.06})),
-    # "Things" asks for every object: nothing teaches more about where they are.
-    (
-        1.0,
-        Mix(
-            {
-                "text": 0.5,
-                "everything": 0.14,
-                "unknown": 0.02,
-                "box": 0.13,
-                "positive": 0.09,
-                "negative": 0.12,
-            },
-            absent=0.35,
-        ),
-    ),
-)
-"""(until which share of the time, what is drawn)."""
+__all__ = ["Plan", "train"]
 
 WARM_UP = 60
-LAST_RATE = 0.02
+FALL_FROM, LAST_RATE = 0.25, 0.01
+"""Share of the time from which the learning rate falls, and what is left of it at the end."""
+LOG_EVERY = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How to train.
 
     Attributes:
         minutes: of training, over all runs that resume each other.
-        images, prompts: of one step; prompts are per image.
-        shown: share of the prompts whose masks are computed.
-        fusion_only: share of the time before the decoder joins: it has nothing to read in the fused memory
+        image_until: share of the time in which only the image encoder learns, which is cheap.
+        fusion_until: share of the time until the decoder joins: it has nothing to read in the fused memory
             until the words are bound to what they name.
-        rate: peak learning rate; trunk_factor: the image encoder's share of it.
+        images, prompts: of one step of one process; prompts are per image.
+        shown: share of the prompts whose targets are outlined.
+        rate: peak learning rate; trunk_factor: the image encoder's share of it, once it does not learn alone.
         seed: of scenes and prompts.
+        workers: processes that draw batches; 0 lets the training process do it.
+        save_every: minutes between checkpoints.
     """
 
     minutes: float
-    images: int = 6
-    prompts: int = 6
-    shown: float = 0.25
-    fusion_only: float = 0.15
+    image_until: float = 0.2
+    fusion_until: float = 0.3
+    images: int = 10
+    prompts: int = 5
+    shown: float = 0.2
     rate: float = 1e-3
-    trunk_factor: float = 0.5
+    trunk_factor: float = 0.7
     seed: int = 0
-    save_every: float = 4.0
+    workers: int = 0
+    save_every: float = 2.0
 
-
-def mix_at(share: float) -> Mix:
-    """What is drawn at a share of the training time."""
-    return next(mix for until, mix in CURRICULUM if share < until or until == 1.0)
+    def depth(self, share: float) -> Depth:
+        """How far batches go at a share of the time."""
+        if share < self.image_until:
+            return "image"
+        return "fusion" if share < self.fusion_until else "all"
 
 
 def train(
@@ -100,41 +80,47 @@ def train(
 ) -> dict[str, torch.Tensor]:
     """Train in place, from the checkpoint where there is one.
 
+    Processes of one `torch.distributed` group train one model together, each on batches of its own.
+
     Returns:
         The averaged parameters by name.
     """
     prepare_for_training(model)
+    look_faster(model.transformer.decoder)
     device = next(model.parameters()).device
-    trunk = [(name, p) for name, p in model.named_parameters() if ".trunk." in name]
-    rest = [(name, p) for name, p in model.named_parameters() if ".trunk." not in name]
-    optimiser = Optimiser(
-        [(trunk, plan.trunk_factor), (rest, 1.0), (list(heads.named_parameters()), 1.0)], rate=plan.rate
-    )
+    optimiser = _optimiser(model, heads, plan)
     average = Average(dict(model.named_parameters()))
     elapsed, step = 0.0, 0
     if state := read_checkpoint(checkpoint):
         model.load_state_dict(state["model"])
         heads.load_state_dict(state["heads"])
         optimiser.load_state_dict(state["optimiser"])
-        average.values, average.steps = state["average"], state["step"]
+        average.load(state["average"], state["step"])
         elapsed, step = state["elapsed"], state["step"]
+    rank = distributed.get_rank() if distributed.is_initialized() else 0
     # A resumed run goes on with other scenes than it began with.
-    rng = np.random.default_rng([plan.seed, step])
-    threads = Threads(torch.get_num_threads())
+    seed = (plan.seed, step, rank)
+    rng = np.random.default_rng(seed)
+    stream = Stream(pool, config, images=plan.images, prompts=plan.prompts, seed=seed)
+    batches = stream.load(workers=plan.workers, pin=device.type == "cuda")
     weights = weights or LossWeights()
+    outlined = max(1, round(plan.shown * plan.images * plan.prompts))
     saved = last = time.monotonic()
     while (share := elapsed / (60 * plan.minutes)) < 1:
+        stream.share.value = share
         optimiser.scale(_rate_at(share, step))
-        batch = draw_batch(pool, config, mix_at(share), rng, images=plan.images, prompts=plan.prompts)
-        seen = _step(
-            model, heads, optimiser, batch.to(device), plan, weights, rng, share=share, verbose=step % 20 == 0
-        )
-        average.update()
-        threads.tick()
-        step += 1
+        batch = next(batches).to(device)
+        outcome = run_batch(model, heads, batch, rng, depth=plan.depth(share), outlined=outlined)
+        loss = total(outcome.terms, weights)
         now = time.monotonic()
-        elapsed, last = elapsed + now - last, now
-        if seen:
+        norm, elapsed = optimiser.step(loss, elapsed + now - last)
+        last = now
+        average.update()
+        step += 1
+        if rank:
+            continue
+        if step % LOG_EVERY == 1:
+            seen = {"loss": loss.item(), "norm": norm.item(), **outcome.describe(batch)}
             log({"step": step, "share": share, "minutes": elapsed / 60, **seen})
         if now - saved > 60 * plan.save_every or elapsed >= 60 * plan.minutes:
             saved = now
@@ -144,38 +130,15 @@ def train(
     return average.values
 
 
+def _optimiser(model: Sam3Image, heads: TrainingHeads, plan: Plan) -> Optimiser:
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    trunk = [(name, p) for name, p in learning if ".trunk." in name]
+    rest = [(name, p) for name, p in learning if ".trunk." not in name]
+    groups = [(trunk, plan.trunk_factor), (rest, 1.0), (list(heads.named_parameters()), 1.0)]
+    return Optimiser(groups, rate=plan.rate)
+
+
 def _rate_at(share: float, step: int) -> float:
+    """Constant after a warm-up, then down in a line: much of what is gained is gained on the way down."""
     warm = min(1.0, (step + 1) / WARM_UP)
-    return warm * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def _step(
-    model: Sam3Image,
-    heads: TrainingHeads,
-    optimiser: Optimiser,
-    batch: Batch,
-    plan: Plan,
-    weights: LossWeights,
-    rng: np.random.Generator,
-    *,
-    share: float,
-    verbose: bool,
-) -> dict[str, float]:
-    """One step; what is logged of it where `verbose`."""
-    count = max(1, round(plan.shown * len(batch)))
-    shown = torch.from_numpy(np.sort(rng.choice(len(batch), count, replace=False))).to(batch.images.device)
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
-        fused = fuse(model, heads, batch)
-        outputs = decode(model, fused, batch, shown=shown) if share >= plan.fusion_only else None
-    terms = fusion_losses(fused, batch)
-    seen = {}
-    if outputs is not None:
-        terms |= decoder_losses(outputs, batch)
-        present = torch.tensor([found > 0 for found in batch.counts], device=batch.images.device)
-        seen["presence_right"] = ((outputs.layers[-1].presence > 0) == present).float().mean().item()
-    loss = total(terms, weights)
-    norm = optimiser.step(loss)
-    if not verbose:
-        return {}
-    seen |= {f"match_{name}": value for name, value in match_accuracies(fused.match, batch).items()}
-    return {"loss": loss.item(), "norm": norm, **{name: term.item() for name, term in terms.items()}, **seen}
+    return warm * min(1.0, LAST_RATE + (1 - LAST_RATE) * (1 - share) / (1 - FALL_FROM))

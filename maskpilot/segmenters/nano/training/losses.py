@@ -9,16 +9,29 @@ import torch
 from torch.nn import functional
 
 from maskpilot.segmenters.nano.training.batch import Batch
-from maskpilot.segmenters.nano.training.dense import dense_loss
-from maskpilot.segmenters.nano.training.forward import Fused, LayerOutput, Outputs
+from maskpilot.segmenters.nano.training.dense import SMALLEST, dense_loss
+from maskpilot.segmenters.nano.training.forward import Decoded, Fused, LayerOutput, Seen
 from maskpilot.segmenters.nano.training.heads import CLASSES
-from maskpilot.segmenters.nano.training.matcher import Pairs, giou, match_one, match_several
+from maskpilot.segmenters.nano.training.matcher import Pairs, box_iou, giou
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES
 
-__all__ = ["LossWeights", "decoder_losses", "fusion_losses", "match_accuracies", "total"]
+__all__ = [
+    "LossWeights",
+    "decoder_losses",
+    "fusion_losses",
+    "image_losses",
+    "mask_losses",
+    "match_accuracies",
+    "pixel_loss",
+    "total",
+]
 
 NOTHING_THERE = 0.2
 """Weight of the background where matching is asked: most places are background."""
+SPREAD = 1.0
+"""Size that the neck's output is held at: the fusion encoder adds text features of about this size to it."""
+MARGIN = 0.04
+"""Around an object's box, as a share of the image's side: what a mask must be told apart from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +42,15 @@ class LossWeights:
         default_factory=lambda: {
             "score": 1.0,
             "presence": 1.0,
-            "distance": 5.0,
+            "distance": 0.8,
             "giou": 2.0,
-            "mask": 5.0,
+            "mask": 2.0,
             "dice": 3.0,
-            "union": 1.0,
             "match": 4.0,
             "words": 0.3,
+            "pixels": 2.0,
             "dense": 1.0,
+            "spread": 0.1,
         }
     )
 
@@ -46,27 +60,69 @@ def total(terms: Mapping[str, torch.Tensor], weights: LossWeights) -> torch.Tens
     return torch.stack([weights.factors[name] * term for name, term in terms.items()]).sum()
 
 
+def image_losses(seen: Seen, batch: Batch) -> dict[str, torch.Tensor]:
+    """Terms, each a scalar, of what the image features must hold whatever is asked."""
+    return {
+        "dense": dense_loss(seen.at_trunk, batch.dense) + dense_loss(seen.at_neck, batch.dense),
+        "spread": (seen.neck.float().pow(2).mean().sqrt() - SPREAD) ** 2,
+    }
+
+
 def fusion_losses(fused: Fused, batch: Batch) -> dict[str, torch.Tensor]:
     """Terms, each a scalar, that keep every attribute alive up to the fused memory."""
     return {
         "match": _match_term(fused.match.float(), batch),
         "words": _words_term(fused.words.float(), batch.named),
-        "dense": _dense_term(fused, batch),
     }
 
 
-def decoder_losses(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-    """Terms, each a scalar, of scores, presence, boxes and masks."""
-    present = torch.tensor(
-        [count > 0 for count in batch.counts], dtype=torch.float32, device=batch.boxes.device
-    )
-    layers = [_layer_terms(layer, batch) for layer in outputs.layers]
-    terms = {name: torch.stack([found[name] for found, _ in layers]).mean() for name in layers[0][0]}
-    presence = torch.stack([layer.presence for layer in outputs.layers])
-    terms["presence"] = functional.binary_cross_entropy_with_logits(presence, present.expand_as(presence))
-    terms["mask"], terms["dice"] = _mask_terms(outputs, batch, layers[-1][1])
-    terms["union"] = _union_term(outputs, batch)
-    return terms
+def decoder_losses(decoded: Decoded, pairs: Pairs, batch: Batch) -> dict[str, torch.Tensor]:
+    """Terms, each a scalar, of scores, presence and boxes; the same queries answer in all layers."""
+    present = batch.present.float()
+    terms = [_layer_terms(layer, pairs, batch) for layer in decoded.layers]
+    presence = torch.stack([layer.presence for layer in decoded.layers])
+    return {name: torch.stack([part[name] for part in terms]).mean() for name in terms[0]} | {
+        "presence": functional.binary_cross_entropy_with_logits(presence, present.expand_as(presence))
+    }
+
+
+def mask_losses(
+    logits: torch.Tensor, wanted: torch.Tensor, boxes: torch.Tensor, matched: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Cross-entropy and dice of masks.
+
+    Cells in and around an object's box count as much as all others together: of a small object's mask hardly
+    anything else would be heard.
+
+    Args:
+        logits, wanted: (k, m, m), `wanted` has covered shares; boxes: (k, 4) cxcywh; matched: (k,) bool, the
+            others are left out.
+    """
+    count = matched.sum().clamp(min=1)
+    logits = logits.float()
+    centres = (torch.arange(logits.shape[-1], device=logits.device) + 0.5) / logits.shape[-1]
+    reach = boxes[:, 2:] / 2 + MARGIN
+    near_x, near_y = ((centres - boxes[:, axis, None]).abs() < reach[:, axis, None] for axis in (0, 1))
+    near = (near_y[:, :, None] & near_x[:, None, :]).float()
+    share = near / near.sum((1, 2), keepdim=True).clamp(min=1)
+    share = share + (1 - near) / (1 - near).sum((1, 2), keepdim=True).clamp(min=1)
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    entropy = (share * entropy).sum((1, 2))
+    sure = logits.sigmoid()
+    shared = (sure * wanted).sum((1, 2))
+    dice = 1 - (2 * shared + 1) / (sure.sum((1, 2)) + wanted.sum((1, 2)) + 1)
+    return {"mask": (entropy * matched).sum() / count, "dice": (dice * matched).sum() / count}
+
+
+def pixel_loss(codes: torch.Tensor, batch: Batch, prompts: torch.Tensor) -> torch.Tensor:
+    """How far cells are from saying whose they are: see `heads.TrainingHeads.pixels`.
+
+    Args:
+        codes: (s, 4 * len(WAVES), m, m) of the prompts (s,).
+    """
+    wanted, on_object = (part[batch.image_ids[prompts]] for part in (batch.codes, batch.on_object))
+    off = (codes.float() - wanted).abs().mean(1)
+    return (off * on_object).sum() / on_object.sum().clamp(min=1)
 
 
 def match_accuracies(match: torch.Tensor, batch: Batch) -> dict[str, float]:
@@ -82,64 +138,30 @@ def match_accuracies(match: torch.Tensor, batch: Batch) -> dict[str, float]:
     return found
 
 
-def _dense_term(fused: Fused, batch: Batch) -> torch.Tensor:
-    """What the image features must hold whatever is asked."""
-    parts = (fused.at_trunk, fused.at_neck)
-    return torch.stack([dense_loss(part, batch.dense) for part in parts]).sum()
+def _layer_terms(layer: LayerOutput, pairs: Pairs, batch: Batch) -> dict[str, torch.Tensor]:
+    found = layer.boxes[pairs.prompts, pairs.queries]
+    matched = pairs.matched.float()
+    count = matched.sum().clamp(min=1)
+    # Relative to the object: an error of two pixels matters where the object has fifteen.
+    distance = (found - batch.boxes).abs().sum(1) / batch.boxes[:, 2:].prod(1).sqrt().clamp(min=SMALLEST)
+    overlap = 1 - giou(found, batch.boxes)
+    return {
+        "score": _score_term(layer, pairs, found.detach(), batch),
+        "distance": (distance * matched).sum() / count,
+        "giou": (overlap * matched).sum() / count,
+    }
 
 
-def _layer_terms(layer: LayerOutput, batch: Batch) -> tuple[dict[str, torch.Tensor], Pairs]:
-    one = match_one(layer.logits, layer.boxes, batch.boxes, batch.counts)
-    several = match_several(layer.more_logits, layer.more_boxes, batch.boxes, batch.counts)
-    score = _score_term(layer.logits, one) + _score_term(layer.more_logits, several)
-    distance, overlap = _box_terms(layer.boxes, batch.boxes, one)
-    more_distance, more_overlap = _box_terms(layer.more_boxes, batch.boxes, several)
-    return {"score": score, "distance": distance + more_distance, "giou": overlap + more_overlap}, one
-
-
-def _score_term(logits: torch.Tensor, pairs: Pairs) -> torch.Tensor:
-    """Focal cross-entropy (arXiv 1708.02002), with full weight on targets."""
-    prompts, queries, _ = pairs
-    wanted = torch.zeros_like(logits)
-    wanted[prompts, queries] = 1.0
-    weight = torch.where(wanted > 0, 1.0, 0.75 * logits.detach().sigmoid() ** 2)
-    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    return (weight * entropy).sum() / max(len(prompts), 1)
-
-
-def _box_terms(boxes: torch.Tensor, targets: torch.Tensor, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
-    prompts, queries, rows = pairs
-    found, wanted = boxes[prompts, queries], targets[rows]
-    count = max(len(prompts), 1)
-    return (found - wanted).abs().sum() / count, (1 - giou(found, wanted)).sum() / count
-
-
-def _mask_terms(outputs: Outputs, batch: Batch, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy and dice of the matched queries' masks."""
-    place = torch.full((len(batch),), -1, device=outputs.shown.device)
-    place[outputs.shown] = torch.arange(len(outputs.shown), device=outputs.shown.device)
-    prompts, queries, rows = pairs
-    seen = place[prompts] >= 0
-    logits = outputs.masks[place[prompts[seen]], queries[seen]].float()
-    return _entropy_and_dice(logits, batch.masks[rows[seen]])
-
-
-def _union_term(outputs: Outputs, batch: Batch) -> torch.Tensor:
-    parts = batch.masks.split(list(batch.counts))
-    empty = torch.zeros(batch.masks.shape[1:], device=batch.masks.device)
-    unions = torch.stack(
-        [parts[row].sum(0) if batch.counts[row] else empty for row in outputs.shown.tolist()]
+def _score_term(layer: LayerOutput, pairs: Pairs, found: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Focal cross-entropy (arXiv 1708.02002) where a target's score is to say how well its box fits."""
+    fit = box_iou(found, batch.boxes)[0].sqrt() * pairs.matched
+    place = pairs.prompts * layer.logits.shape[1] + pairs.queries
+    wanted = (
+        torch.zeros_like(layer.logits).flatten().scatter_reduce(0, place, fit, "amax").view_as(layer.logits)
     )
-    return functional.binary_cross_entropy_with_logits(outputs.union.float(), unions.clamp(max=1))
-
-
-def _entropy_and_dice(logits: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    count = max(len(logits), 1)
-    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((1, 2))
-    sure = logits.sigmoid()
-    shared = (sure * wanted).sum((1, 2))
-    dice = 1 - (2 * shared + 1) / (sure.sum((1, 2)) + wanted.sum((1, 2)) + 1)
-    return entropy.sum() / count, dice.sum() / count
+    weight = torch.where(wanted > 0, 1.0, layer.logits.detach().sigmoid())
+    entropy = functional.binary_cross_entropy_with_logits(layer.logits, wanted, reduction="none")
+    return (weight * entropy).sum() / pairs.matched.sum().clamp(min=1)
 
 
 def _match_term(match: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -2,78 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
-__all__ = ["Pairs", "giou", "match_one", "match_several"]
+__all__ = ["Pairs", "box_iou", "giou", "match"]
 
 CLASS_COST, DISTANCE_COST, GIOU_COST = 2.0, 5.0, 2.0
 """As in DETR's descendants: arXiv 2010.04159, section 4."""
-SEVERAL = 4
-"""Queries for one target in one-to-many matching."""
+PLACE_COST = 0.5
+"""For each place that lies between a query's and the target's centre: so it is soon decided who answers."""
+ROUNDS = 4
+"""Targets that want the same query are served in turn; who gets none after so many rounds goes without."""
 
-Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Prompt, query and target (counted through the whole batch) of each pair: three (k,) int64."""
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The query of each target.
+
+    Attributes:
+        prompts, queries: (t,) int64, of each target; matched: (t,) bool, false where no query was left.
+    """
+
+    prompts: torch.Tensor
+    queries: torch.Tensor
+    matched: torch.Tensor
 
 
-def giou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Generalised IoU (arXiv 1902.09630) of boxes in cxcywh, broadcast over the leading axes."""
+def box_iou(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """IoU of boxes in cxcywh, and their union's area; broadcast over the leading axes."""
     a0, a1 = first[..., :2] - first[..., 2:] / 2, first[..., :2] + first[..., 2:] / 2
     b0, b1 = second[..., :2] - second[..., 2:] / 2, second[..., :2] + second[..., 2:] / 2
     shared = (torch.minimum(a1, b1) - torch.maximum(a0, b0)).clamp(min=0).prod(-1)
     union = first[..., 2:].prod(-1) + second[..., 2:].prod(-1) - shared
-    hull = (torch.maximum(a1, b1) - torch.minimum(a0, b0)).clamp(min=0).prod(-1)
-    return shared / union.clamp(min=1e-7) - (hull - union) / hull.clamp(min=1e-7)
+    return shared / union.clamp(min=1e-7), union
 
 
-def match_one(
-    logits: torch.Tensor, boxes: torch.Tensor, targets: torch.Tensor, counts: Sequence[int]
+def giou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Generalised IoU (arXiv 1902.09630) of boxes in cxcywh, broadcast over the leading axes."""
+    iou, union = box_iou(first, second)
+    low = torch.minimum(first[..., :2] - first[..., 2:] / 2, second[..., :2] - second[..., 2:] / 2)
+    high = torch.maximum(first[..., :2] + first[..., 2:] / 2, second[..., :2] + second[..., 2:] / 2)
+    hull = (high - low).clamp(min=0).prod(-1).clamp(min=1e-7)
+    return iou - (hull - union) / hull
+
+
+@torch.no_grad()
+def match(
+    logits: torch.Tensor,
+    boxes: torch.Tensor,
+    anchors: torch.Tensor,
+    targets: torch.Tensor,
+    prompts: torch.Tensor,
 ) -> Pairs:
-    """Hungarian matching: each target gets the query of its own that makes the whole cheapest.
+    """Each target gets the cheapest of the queries that start next to its centre, and a query one target.
+
+    Queries lie on a grid as dense as the image features, so a target has up to four neighbours to choose
+    from. Nothing here waits for the device.
 
     Args:
-        logits: (n, q); boxes: (n, q, 4) cxcywh; targets: (t, 4) cxcywh, prompt by prompt; counts: n.
+        logits: (n, q); boxes: (n, q, 4) cxcywh; anchors: (q, 2), centres; targets: (t, 4) cxcywh;
+            prompts: (t,) int64, the prompt of each target.
     """
-    pairs: list[tuple[int, int, int]] = []
-    first = 0
-    for prompt, cost in enumerate(_costs(logits, boxes, targets, counts)):
-        queries, rows = linear_sum_assignment(cost)
-        pairs += zip([prompt] * len(rows), queries.tolist(), (first + rows).tolist(), strict=True)
-        first += counts[prompt]
-    return _as_pairs(pairs, logits.device)
-
-
-def match_several(
-    logits: torch.Tensor, boxes: torch.Tensor, targets: torch.Tensor, counts: Sequence[int]
-) -> Pairs:
-    """One-to-many matching: each target gets the queries that fit it best; a query serves one target."""
-    pairs: list[tuple[int, int, int]] = []
-    first = 0
-    for prompt, cost in enumerate(_costs(logits, boxes, targets, counts)):
-        if counts[prompt]:
-            best = np.argpartition(cost, SEVERAL, axis=0)[:SEVERAL]  # (SEVERAL, targets)
-            for query in np.unique(best).tolist():
-                rows = np.flatnonzero((best == query).any(axis=0))
-                pairs.append((prompt, query, first + int(rows[np.argmin(cost[query, rows])])))
-        first += counts[prompt]
-    return _as_pairs(pairs, logits.device)
-
-
-def _costs(
-    logits: torch.Tensor, boxes: torch.Tensor, targets: torch.Tensor, counts: Sequence[int]
-) -> list[np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
-    """Of each prompt: (q, its targets) float32."""
-    prompts = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(logits.device)
-    sure = -CLASS_COST * logits.sigmoid()[prompts]  # (t, q)
+    places = len(anchors) ** 0.5
     of = boxes[prompts]  # (t, q, 4)
-    distance = (of - targets[:, None]).abs().sum(-1)
-    costs = sure + DISTANCE_COST * distance - GIOU_COST * giou(of, targets[:, None])
-    return [part.numpy().T for part in costs.detach().float().cpu().split(list(counts))]
-
-
-def _as_pairs(pairs: list[tuple[int, int, int]], device: torch.device) -> Pairs:
-    prompts, queries, targets = torch.tensor(pairs, dtype=torch.int64, device=device).reshape(-1, 3).unbind(1)
-    return prompts, queries, targets
+    away = (anchors - targets[:, None, :2]).abs().amax(-1) * places  # (t, q)
+    cost = -CLASS_COST * logits.sigmoid()[prompts] - GIOU_COST * giou(of, targets[:, None])
+    cost = cost + DISTANCE_COST * (of - targets[:, None]).abs().sum(-1) + PLACE_COST * away
+    cost = cost.masked_fill(away > 1, torch.inf)
+    queries = torch.zeros_like(prompts)
+    matched = torch.zeros_like(prompts, dtype=torch.bool)
+    taken = torch.zeros_like(logits)
+    for _ in range(ROUNDS):
+        least, wish = cost.masked_fill(taken[prompts] > 0, torch.inf).min(1)
+        wanting = ~matched & least.isfinite()
+        least = torch.where(wanting, least, torch.inf)
+        best = torch.full_like(logits, torch.inf).flatten()
+        place = prompts * logits.shape[1] + wish
+        best = best.scatter_reduce(0, place, least, "amin")
+        won = wanting & (least == best[place])
+        queries, matched = torch.where(won, wish, queries), matched | won
+        taken = taken.flatten().scatter_reduce(0, place, won.to(taken), "amax").view_as(taken)
+    return Pairs(prompts, queries, matched)

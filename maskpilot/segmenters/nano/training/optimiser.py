@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 __all__ = ["Optimiser"]
 
@@ -67,19 +67,38 @@ class Optimiser:
         for index, optimiser in enumerate(self.optimisers):
             optimiser.load_state_dict(state[str(index)])
 
-    def step(self, loss: torch.Tensor) -> float:
-        """Follow the loss's gradient; returns its norm before clipping. Skips a step that is not finite."""
+    def step(self, loss: torch.Tensor, elapsed: float = 0.0) -> tuple[torch.Tensor, float]:
+        """Follow the loss's gradient, averaged over processes; a gradient that is not finite counts as zero.
+
+        Returns:
+            Its norm before clipping, and `elapsed`, averaged over processes as well.
+        """
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
+        if distributed.is_initialized():
+            elapsed = _average([p.grad for p in self.parameters if p.grad is not None], elapsed)
         norm = nn.utils.clip_grad_norm_(self.parameters, MAX_NORM)
-        if torch.isfinite(norm):
-            for optimiser in self.optimisers:
-                optimiser.step()
-        return float(norm)
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        return norm, elapsed
 
 
 def _is_hidden(name: str, parameter: nn.Parameter) -> bool:
     """Whether a parameter is a matrix between hidden layers of a transformer."""
     inside = any(part in name for part in ("blocks.", "layers.", "resblocks.", "encode.", "cross_attend"))
     return parameter.ndim == 2 and inside and "embed" not in name
+
+
+def _average(gradients: list[torch.Tensor], elapsed: float) -> float:
+    """Average gradients in place over processes, and a number with them."""
+    shape = [gradient.numel() for gradient in gradients]
+    whole = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([elapsed])])
+    distributed.all_reduce(whole)
+    whole /= distributed.get_world_size()
+    for gradient, part in zip(gradients, whole[:-1].split(shape), strict=True):
+        gradient.copy_(part.view_as(gradient))
+    return float(whole[-1])
