@@ -1,6 +1,11 @@
-"""What every test is kept from: the settings, keys and models of whoever runs it."""
+"""What every test is kept from: the settings, keys and models of whoever runs it, and its clock."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's affair, which may be busy.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

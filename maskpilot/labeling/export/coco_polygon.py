@@ -33,4 +33,5 @@ FORMAT = Format(
     limits="holes hang on bridges without width, which a reader that paints outlines, too, paints; with a "
     "tolerance, outlines are off by as much, and the smallest masks may go",
     open=_open,
+    polygons=True,
 )

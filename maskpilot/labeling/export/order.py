@@ -40,7 +40,8 @@ class Order:
         overwrite: replace a former export in `out`.
 
     Raises:
-        InvalidInput: a number out of range, or references in a format that needs images beside its labels.
+        InvalidInput: a number out of range, a tolerance for a format without polygons, or references in a
+            format that needs images beside its labels.
     """
 
     run: Path
@@ -58,6 +59,8 @@ class Order:
             raise InvalidInput(f"val: expected a share of at least 0 and below 1, got {self.val!r}")
         if not 0.0 <= self.tolerance < 1000.0:
             raise InvalidInput(f"tolerance: expected pixels, at least 0, got {self.tolerance!r}")
+        if self.tolerance and not self.format.polygons:
+            raise InvalidInput(f"tolerance: {self.format.name} has no polygons; leave out --tolerance")
         if self.images is Images.reference and self.format.needs_images:
             raise InvalidInput(
                 f"images: {self.format.name} is read with the images in the same folder, so they cannot "

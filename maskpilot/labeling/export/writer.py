@@ -110,6 +110,7 @@ class Format:
         images: where images lie in the export, for each split; without a first or last "/", "" for beside
             everything else.
         needs_images: readers look for images beside the labels, so an export by reference is refused.
+        polygons: masks are written as outlines, which a tolerance simplifies.
         by_stem: files of labels are named after the image without its suffix, so a.jpg and a.png collide.
     """
 
@@ -119,6 +120,7 @@ class Format:
     open: Callable[[Target], Writer]
     images: Callable[[str], str] = lambda split: "images"  # noqa: ARG005
     needs_images: bool = False
+    polygons: bool = False
     by_stem: bool = False
 
 

@@ -93,5 +93,6 @@ FORMAT = Format(
     open=Writer,
     images=_images,
     needs_images=True,
+    polygons=True,
     by_stem=True,
 )

@@ -1,7 +1,7 @@
 """A walk through pixel centres, and what is painted along it."""
 
 import numpy as np
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ ROWS = ("1111111", "1000001", "1011101", "1010101", "1011101", "1000001", "11111
 RING_IN_A_RING = np.array([[pixel == "1" for pixel in row] for row in ROWS], np.bool_)
 
 
-@settings(deadline=None)
 @given(PICTURES)
 @example(np.eye(5, dtype=np.bool_))
 @example(RING_IN_A_RING)

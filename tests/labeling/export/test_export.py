@@ -306,6 +306,15 @@ def test_numbers_out_of_range_are_refused(options: dict[str, float], run: Path, 
         export_as("coco", run, tmp_path / "out", **options)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_tolerance_is_for_polygons_alone(name: str, run: Path, tmp_path: Path) -> None:
+    if name in {"coco-polygon", "yolo-seg"}:
+        assert export_as(name, run, tmp_path / "out", tolerance=1.0)["tolerance"] == 1.0
+        return
+    with pytest.raises(InvalidInput, match=f"{name} has no polygons; leave out --tolerance"):
+        export_as(name, run, tmp_path / "out", tolerance=1.0)
+
+
 def test_a_format_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"no format 'voc'; expected one of coco, "):
         find_format("voc")
