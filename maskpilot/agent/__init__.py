@@ -4,7 +4,7 @@ from maskpilot.agent.loop import run_session
 from maskpilot.agent.one_shot import OneShot
 from maskpilot.agent.oracle import Oracle, OracleErrors
 from maskpilot.agent.policy import Observation, Policy
-from maskpilot.agent.replay import Replay
+from maskpilot.agent.replay import Replay, ReplayedMasks
 from maskpilot.agent.scripted import Scripted
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "OracleErrors",
     "Policy",
     "Replay",
+    "ReplayedMasks",
     "Scripted",
     "run_session",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from maskpilot.agent import Policy, Replay, run_session
+from maskpilot.agent import Policy, Replay, ReplayedMasks, run_session
 from maskpilot.crew.control import Control, Supervised
 from maskpilot.errors import RunFolderError, SessionFailed, TrajectoryError
 from maskpilot.images import LoadedImage
@@ -186,7 +186,7 @@ class _Work:
         except SessionFailed as failure:
             if recorded is None or not isinstance(failure.__cause__, TrajectoryError):
                 raise
-        # The segmenter gives other masks than it did: what was decided on those cannot be gone on with.
+        # The rounds come to something else than they did: what was decided then cannot be gone on with.
         policy, setup = self._begin(number, pilot)
         return self._logged(self.logs, number, kind, setup, policy, None), recorded.usage
 
@@ -213,9 +213,12 @@ class _Work:
         policy: Policy,
         recorded: Trajectory | None,
     ) -> Trajectory:
-        decides = Replay(recorded.steps, then=policy) if recorded else policy
+        decides: Policy = policy
+        finds = self.opened
+        if recorded is not None:
+            decides, finds = Replay(recorded.steps, policy), ReplayedMasks(recorded.steps, self.opened)
         with logs.writer(self.image.sha256, number, kind, recorded) as writer:
-            return run_session(setup, self.image.image, self.opened, decides, recorder=writer)
+            return run_session(setup, self.image.image, finds, decides, recorder=writer)
 
 
 def _class_labels(

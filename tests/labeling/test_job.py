@@ -25,14 +25,15 @@ from maskpilot.labeling.types import ClassLabels, ImageLabels, LabelClass, Revie
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.testing.scripted_wire import ScriptedWire
 from maskpilot.types import Box, Budget, Decision, Stop, ToolCall, Usage
-from tests.agent.sessions import finish, text, threshold
+from tests.agent.sessions import finish, says, text, threshold
 from tests.shapes import CUP_LEFT, CUP_MIDDLE, HEIGHT, PLATE, WIDTH, block, instance, table
 
 PHOTO = from_picture(Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90)), "table.png")
 CUP, MUG, SAUCER = LabelClass("cup"), LabelClass("mug"), LabelClass("plate")
 """Of the query alone: one of two cups is found, no mug (it scores 0.35), and the plate."""
 
-PAID = Usage(calls=1, prompt_tokens=100, completion_tokens=10, cost=0.25)
+PAID_EACH = 0.25
+PAID = Usage(calls=1, prompt_tokens=100, completion_tokens=10, cost=PAID_EACH)
 DONE = {"verdict": "complete", "reason": "seen", "rating": 88}
 SEEN = finish("complete", 90)
 LOOK = {
@@ -309,15 +310,37 @@ def test_a_failed_session_says_why_and_is_gone_on_with(tmp_path: Path) -> None:
     assert found.usage == sum([PAID] * 8, Usage())
 
 
+def stopped_after_two_rounds(logs: SessionLogs, segmenter: FakeSegmenter, **options: Any) -> None:
+    control = Control(Usage(), max_cost=2 * PAID_EACH)
+    first = Model(**options).pilot
+    assert label_image(job(CUP, first=first, segmenter=segmenter), PHOTO, logs=logs, control=control) is None
+
+
+@pytest.mark.parametrize("last", [finish("complete", 90), says(("keep_masks", {"ids": [1]}))])
+def test_paid_rounds_count_though_the_segmenter_gives_almost_the_same_masks(
+    tmp_path: Path, last: Decision
+) -> None:
+    def scene(more: int) -> FakeSegmenter:  # as from batches of another size
+        cups = [block(10, 10, 30, 30 + more), block(40, 10, 60, 30)]
+        return FakeSegmenter([FakeObject(cup, frozenset({"cup"}), 0.9 - 0.01 * more) for cup in cups])
+
+    script = {"cup": [text("cup"), says(("drop_masks", {"ids": [2]}), rating=70), last, finish()]}
+    logs, model = SessionLogs(tmp_path), Model(script)
+    stopped_after_two_rounds(logs, scene(0), scripts=script)
+    found = labeled(job(CUP, first=model.pilot, segmenter=scene(1)), logs=logs)
+    assert model.asked[0] == ("cup", 2)
+    assert [held.instance.id for held in found.classes[0].labels] == [1]
+    assert found.classes[0].rounds == found.usage.calls == 2 + len(model.asked)
+
+
 def test_rounds_that_no_longer_fit_are_decided_anew_and_still_counted(tmp_path: Path) -> None:
-    logs = SessionLogs(tmp_path)
-    control = Control(Usage(), max_cost=0.5)
-    assert label_image(job(CUP, first=Model().pilot), PHOTO, logs=logs, control=control) is None
-    other = FakeSegmenter([FakeObject(block(0, 0, 9, 9), frozenset({"cup"}), 0.9)])
-    model = Model()
-    found = labeled(job(CUP, first=model.pilot, segmenter=other), logs=logs)
+    logs, model = SessionLogs(tmp_path), Model()
+    stopped_after_two_rounds(logs, table())
+    log = logs.path(PHOTO.sha256, 0, "first")
+    log.write_text(log.read_text().replace('"instances": [{"id": 1,', '"instances": [{"id": 7,'))
+    found = labeled(job(CUP, first=model.pilot), logs=logs)
     assert len(model.asked) == 3
-    assert boxes(found.classes[0]) == [Box(0, 0, 9, 9)]
+    assert [held.instance.id for held in found.classes[0].labels] == [1, 2]
     assert found.usage == sum([PAID] * 5, Usage())
 
 
