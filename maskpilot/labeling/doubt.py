@@ -1,18 +1,24 @@
-"""What makes a result doubtful: reasons to ask a model, or for a person to look at it. Pure functions."""
+"""What makes a result doubtful: reasons to ask a model, or for a person to look at it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
+from maskpilot import masks
 from maskpilot.labeling.types import Review
+from maskpilot.segmenters.base import ImageSession
 from maskpilot.trajectory import Trajectory
 from maskpilot.types import Instance, Stop, Verdict
 
-__all__ = ["LOW_RATING", "NEAR_THRESHOLD", "limited", "rating_of", "review_of", "unsure"]
+__all__ = ["LOW_RATING", "NEAR_THRESHOLD", "just_missed", "limited", "rating_of", "review_of", "unsure"]
 
 LOW_RATING = 60.0
 """A result that a model rates below this is to be reviewed."""
 
 NEAR_THRESHOLD = 0.1
-"""A score that is less than this above the threshold is near it."""
+"""A score that is less than this above or below the threshold is near it."""
 
 BUDGET = frozenset({Stop.max_rounds, Stop.max_tokens, Stop.max_seconds, Stop.max_cost})
 ERRORS = frozenset({Stop.repeated_errors, Stop.refused})
@@ -71,6 +77,29 @@ def unsure(trajectory: Trajectory) -> frozenset[int]:
     return frozenset(
         found.id for found in step.instances if found.score < limit and found.id not in step.locked
     )
+
+
+def just_missed(trajectory: Trajectory, opened: ImageSession) -> bool:
+    """Whether something that is not in the result scores near the threshold, from below.
+
+    Args:
+        trajectory: of a session that has ended.
+        opened: its image. All candidates of a prompt are kept with it, so this takes no forward pass.
+
+    Raises:
+        SegmenterError: the image cannot be asked.
+    """
+    best = None if trajectory.ending is None else trajectory.ending.best
+    if best is None:
+        return False
+    prompts = trajectory.steps[best].prompts
+    lower = replace(prompts, threshold=max(prompts.threshold - NEAR_THRESHOLD, 0.0))
+    found = opened.segment(lower)
+    below = found.masks[found.scores <= np.float32(prompts.threshold)]
+    missed = [masks.encode(mask) for mask in below if mask.any()]
+    # A second, weaker candidate for an object that was found is no other object.
+    overlaps = masks.iou_matrix(missed, [one.mask for one in trajectory.result])
+    return any(row.max(initial=0.0) < masks.SAME_OBJECT_IOU for row in overlaps)
 
 
 def limited(found: tuple[Instance, ...], max_count: int | None) -> tuple[Instance, ...]:

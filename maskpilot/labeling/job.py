@@ -11,7 +11,7 @@ from maskpilot.agent import Policy, Replay, ReplayedMasks, run_session
 from maskpilot.crew.control import Control, Supervised
 from maskpilot.errors import RunFolderError, SessionFailed, TrajectoryError
 from maskpilot.images import LoadedImage
-from maskpilot.labeling.doubt import LOW_RATING, limited, rating_of, review_of, unsure
+from maskpilot.labeling.doubt import LOW_RATING, just_missed, limited, rating_of, review_of, unsure
 from maskpilot.labeling.logs import SessionLogs
 from maskpilot.labeling.overlap import Overlap, overlapping, resolve
 from maskpilot.labeling.pilots import Pilot
@@ -106,7 +106,7 @@ def label_image(
 
     Raises:
         SessionFailed: the policy or the segmenter failed in a session; the cause is `__cause__`.
-        SegmenterError: the image could not be opened.
+        SegmenterError: the image could not be opened, or asked after a session.
         RunFolderError: the logs cannot be written.
         ValueError: `start` does not fit the image.
     """
@@ -168,6 +168,8 @@ class _Work:
         if trajectory.ending is None or trajectory.ending.stop is Stop.interrupted:
             return None
         labels = _class_labels(wanted, pilot, trajectory, trajectory.ending.stop, self.job.low_rating)
+        if not pilot.reads and just_missed(trajectory, self.opened):
+            labels = replace(labels, review=(*labels.review, Review.near_threshold))
         return replace(labels, usage=labels.usage + wasted)
 
     def _session(self, number: int, kind: str, pilot: Pilot) -> tuple[Trajectory, Usage]:

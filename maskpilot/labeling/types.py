@@ -57,7 +57,7 @@ class Review(StrEnum):
     errors = "errors"
     """the session ended on repeated errors or a refusal"""
     near_threshold = "near_threshold"
-    """a score near the threshold, and no model that looked at it"""
+    """a score near the threshold, of what was found or just missed, and no model that looked at it"""
     overlap = "overlap"
     """it lies on an instance of another class"""
     none_found = "none_found"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from maskpilot.agent import OneShot, Scripted, run_session
-from maskpilot.labeling.doubt import limited, rating_of, review_of, unsure
+from maskpilot.labeling.doubt import just_missed, limited, rating_of, review_of, unsure
 from maskpilot.labeling.types import Review
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 from maskpilot.trajectory import Trajectory
@@ -22,13 +22,18 @@ def reviewed(script: Sequence[Decision], budget: Budget | None = None) -> tuple[
     return review_of(run(script, budget=budget), reads=True)
 
 
-def alone(query: str, *scores: float) -> Trajectory:
-    """The query alone, on cups of these scores."""
+def scene(*scores: float) -> FakeSegmenter:
+    """Cups of these scores."""
     cups = [
         FakeObject(block(20 * place, 0, 20 * place + 10, 10), frozenset({"cup"}), score)
         for place, score in enumerate(scores)
     ]
-    return run(OneShot(), query=query, session=FakeSegmenter(cups).open(IMAGE))
+    return FakeSegmenter(cups)
+
+
+def alone(query: str, *scores: float) -> Trajectory:
+    """The query alone, on cups of these scores."""
+    return run(OneShot(), query=query, session=scene(*scores).open(IMAGE))
 
 
 def test_a_result_that_satisfies_the_model_needs_no_review() -> None:
@@ -114,6 +119,22 @@ def test_the_query_alone_is_doubtful_where_it_finds_nothing() -> None:
 def test_scores_near_the_threshold_are_doubtful() -> None:
     assert unsure(alone("cup", 0.9, 0.59, 0.61)) == {3}
     assert unsure(alone("cup", 0.9, 0.3)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"), [((0.9, 0.45), True), ((0.9, 0.5), True), ((0.9, 0.39), False), ((0.41,), True)]
+)
+def test_what_just_missed_the_threshold_is_doubtful(scores: tuple[float, ...], expected: bool) -> None:
+    assert just_missed(alone("cup", *scores), scene(*scores).open(IMAGE)) is expected
+
+
+def test_a_weaker_candidate_for_what_was_found_is_nothing_missed() -> None:
+    cups = [
+        FakeObject(block(0, 0, 10, 10 + more), frozenset({"cup"}), score)
+        for more, score in ((0, 0.9), (2, 0.45))
+    ]
+    session = FakeSegmenter(cups).open(IMAGE)
+    assert not just_missed(run(OneShot(), query="cup", session=session), session)
 
 
 def test_locked_masks_need_not_meet_the_threshold() -> None:

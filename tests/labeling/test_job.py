@@ -182,6 +182,18 @@ def test_scores_near_the_threshold_are_reviewed_unless_a_model_looked() -> None:
     assert not seen.needs_review
 
 
+def test_what_just_missed_the_threshold_is_reviewed_and_asked_about() -> None:
+    cups = [(block(*CUP_LEFT), 0.9), (block(*CUP_MIDDLE), 0.45)]
+    segmenter = Watched([FakeObject(mask, frozenset({"cup"}), score) for mask, score in cups])
+    alone = labeled(job(CUP, segmenter=segmenter))
+    assert boxes(alone.classes[0]) == [Box(*CUP_LEFT)]
+    assert reviews(alone) == {"cup": (Review.near_threshold,)}
+    model = Model()
+    helped = labeled(job(CUP, segmenter=segmenter, unsure=model.pilot))
+    assert boxes(helped.classes[0]) == [Box(*CUP_LEFT), Box(*CUP_MIDDLE)]
+    assert reviews(helped) == {"cup": ()}
+
+
 def test_classes_that_overlap_are_asked_about_again() -> None:
     objects = [*table().objects, FakeObject(block(5, 5, 25, 20), frozenset({"vase"}), 0.9)]
     model = Model({"cup": [text("cup"), SEEN], "vase": [text("vase"), finish("absent", 10)]})
