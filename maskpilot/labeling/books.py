@@ -79,7 +79,7 @@ class Books:
         if result.labels is not None:
             self._labeled(result, result.labels)
         elif result.failure is not None:
-            self._failed(result.failure, watch)
+            self._failed(result.failure, watch, found_again=not result.worked)
         elif result.file is not None:
             self._twin(result.path, result.file.sha256, watch)
 
@@ -125,7 +125,7 @@ class Books:
         if path in self._before:
             self._store.forgive(path)
 
-    def _failed(self, failure: Failure, watch: Watch[Standing]) -> None:
+    def _failed(self, failure: Failure, watch: Watch[Standing], *, found_again: bool) -> None:
         sha256 = failure.sha256
         paths = [failure.path]
         if sha256 is not None:
@@ -135,7 +135,7 @@ class Books:
             self.lost += 1
             one = failure if number == 0 else replace(failure, path=path, usage=Usage())
             if one != self._before.get(path):
-                self._store.fail(one)
+                self._store.fail(one, found_again=found_again or number > 0)
                 watch.note(f"failed: {shown(path)}: {shown(one.error)}")
 
     def _twin(self, path: str, sha256: str, watch: Watch[Standing]) -> None:
@@ -143,6 +143,6 @@ class Books:
         if sha256 in self.labeled:
             self._done(path)
         elif sha256 in self.failed:
-            self._failed(replace(self.failed[sha256], path=path), watch)
+            self._failed(replace(self.failed[sha256], path=path), watch, found_again=True)
         else:
             self._twins.setdefault(sha256, []).append(path)

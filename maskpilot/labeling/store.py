@@ -1,7 +1,8 @@
 """The results of a labeling run: one SQLite file in which an image is there whole or not at all.
 
 Write-ahead logging, so that a run can be read while it is written; every commit is on disk before it returns,
-so that whatever ends the process or the machine, no image is lost and none is labeled twice.
+so that whatever ends the process or the machine, no image is lost and none is labeled twice. What a look at
+the files tells again at no cost waits for the next commit, since each takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,9 @@ __all__ = ["LABELS", "SeenFile", "Store"]
 
 LABELS = "labels.sqlite"
 """Name of the file in a run folder."""
+
+WAITING = 500
+"""Rows that wait for the next commit at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Store:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         if read_only and not path.is_file():
             raise RunFolderError(f"{path}: no such file; label something first")
         with self._told():
@@ -84,18 +89,24 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        with suppress(RunFolderError):  # the error that is on its way says more
+            self.close()
 
     def close(self) -> None:
-        """Close the file. Closing twice does no harm."""
-        with self._told():
-            self._db.close()
+        """Write down what waits, and close the file. Closing twice does no harm."""
+        try:
+            self._settle()
+        finally:
+            with self._told():
+                self._db.close()
 
     def seen(self, path: str, file: SeenFile) -> None:
-        """Remember which content a file has."""
+        """Remember which content a file has; on disk with the next commit at the latest."""
         row = (os.fsencode(path), file.size, file.mtime_ns, file.sha256)
-        with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+        self._later("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
     def files(self) -> dict[str, SeenFile]:
         """All files that were seen, by path."""
@@ -129,15 +140,19 @@ class Store:
             self._db.execute("DELETE FROM failures WHERE sha256 = ?", (sha256,))
         return True
 
-    def fail(self, failure: Failure) -> None:
-        """Keep why a file could not be labeled, in place of an earlier reason, and what the attempt cost."""
+    def fail(self, failure: Failure, *, found_again: bool = False) -> None:
+        """Keep why a file could not be labeled, in place of an earlier reason, and what the attempt cost.
+
+        Args:
+            failure: is on disk when this returns.
+            found_again: unless a look at the file tells the same again: then with the next commit.
+        """
         path = os.fsencode(failure.path)
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
-                (path, failure.sha256, plain(failure.cause), plain(failure.error)),
-            )
-            self._spend(path, failure.usage)
+        row = (path, failure.sha256, plain(failure.cause), plain(failure.error))
+        self._later("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", row)
+        if not found_again:
+            with self._transaction():
+                self._spend(path, failure.usage)
 
     def spend(self, path: str, usage: Usage) -> None:
         """Keep what an attempt at a file cost that is neither in its labels nor in its session logs."""
@@ -145,9 +160,8 @@ class Store:
             self._spend(os.fsencode(path), usage)
 
     def forgive(self, path: str) -> None:
-        """Forget that a file failed, since it is tried again or was labeled after all."""
-        with self._transaction():
-            self._db.execute("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
+        """Forget that a file failed, since it was labeled after all; with the next commit at the latest."""
+        self._later("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
 
     def failures(self) -> list[Failure]:
         """Files that could not be labeled, by path; without what the attempts cost."""
@@ -168,6 +182,7 @@ class Store:
         What is committed meanwhile is not among them.
         """
         query = "SELECT sha256, suffix, name, width, height, seconds FROM images ORDER BY sha256"
+        self._settle()
         with self._told(), closing(self._db.execute(query)) as rows:
             for sha256, suffix, name, width, height, seconds in rows:
                 image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
@@ -179,6 +194,7 @@ class Store:
             "SELECT files.path, images.sha256, suffix, name, width, height, seconds FROM files "
             "JOIN images USING (sha256) ORDER BY files.path"
         )
+        self._settle()
         with self._told(), closing(self._db.execute(query)) as rows:
             for path, sha256, suffix, name, width, height, seconds in rows:
                 image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
@@ -225,7 +241,19 @@ class Store:
         if usage != Usage():
             self._db.execute("INSERT INTO spent VALUES (?, ?)", (path, json.dumps(asdict(usage))))
 
+    def _later(self, statement: str, row: tuple[Any, ...]) -> None:
+        """With the next transaction; at the latest when many wait, at a read, or when the file is closed."""
+        self._waiting.append((statement, row))
+        if len(self._waiting) >= WAITING:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._waiting:
+            with self._transaction():
+                pass
+
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        self._settle()
         with self._told():
             return self._db.execute(query, values).fetchall()
 
@@ -254,12 +282,15 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All of what is done within it, or nothing."""
+        """All of what waits and of what is done within it, or nothing."""
         with self._told():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                for statement, row in self._waiting:
+                    self._db.execute(statement, row)
                 yield
                 self._db.execute("COMMIT")
+                self._waiting.clear()
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")

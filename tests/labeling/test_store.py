@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from maskpilot.errors import RunFolderError
-from maskpilot.labeling.store import LABELS, SeenFile, Store
+from maskpilot.labeling.store import LABELS, WAITING, SeenFile, Store
 from maskpilot.labeling.types import Failure
 from maskpilot.types import Usage
 from tests.labeling.samples import class_labels, image_labels
@@ -36,6 +36,33 @@ def test_every_file_of_the_same_content_has_its_labels(tmp_path: Path) -> None:
         found = [(file.path, file.labels) for file in store.labeled_files()]
         assert found == [(path, labels) for path in ("a\nnewline.png", "b/two.png", "not-text-\udcff.png")]
         assert store.files()["b/two.png"] == SeenFile(10, 20, labels.image.sha256)
+
+
+def test_what_a_look_at_the_files_tells_again_waits_for_the_next_commit(tmp_path: Path) -> None:
+    empty = Failure("empty.png", "ImageError", "the file is empty")
+    with Store(tmp_path / LABELS) as writer, Store(tmp_path / LABELS, read_only=True) as reader:
+        writer.seen("a.png", SeenFile(10, 20, "a" * 64))
+        writer.fail(empty, found_again=True)
+        assert (reader.files(), reader.failures()) == ({}, [])
+        writer.commit(image_labels())
+        assert (set(reader.files()), reader.failures()) == ({"a.png"}, [empty])
+        writer.forgive("empty.png")
+        assert (reader.failures(), writer.failures()) == ([empty], [])
+        for number in range(WAITING):
+            writer.seen(f"{number}.png", SeenFile(10, 20, "a" * 64))
+        assert len(reader.files()) == 1 + WAITING
+        writer.seen("b.png", SeenFile(10, 20, "a" * 64))
+    with Store(tmp_path / LABELS, read_only=True) as reader:
+        assert "b.png" in reader.files()
+
+
+def test_what_was_paid_for_is_there_at_once(tmp_path: Path) -> None:
+    paid = Failure("a.png", "PolicyError", "no reply", usage=Usage(calls=1, cost=0.5))
+    with Store(tmp_path / LABELS) as writer, Store(tmp_path / LABELS, read_only=True) as reader:
+        writer.seen("a.png", SeenFile(10, 20, "a" * 64))
+        writer.fail(paid)
+        assert [one.path for one in reader.failures()] == list(reader.files()) == ["a.png"]
+        assert reader.spent().cost == 0.5
 
 
 def test_an_image_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
