@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ring", "find_rings", "hang"]
+__all__ = ["Bridge", "Ring", "find_rings", "hang"]
 
 Ring = NDArray[np.int64]
 """(n, 2): x, y of corners, on the edges between pixels; see `outlines`."""
+
+
+class Bridge(NamedTuple):
+    """Where a hole hangs: straight up from its first corner, over pixels of the mask.
+
+    Attributes:
+        x, top, bottom: of the bridge; at the bottom is the hole's first corner.
+        on: the ring on which it hangs, an earlier one.
+        before: the corner of that ring with which the edge that has the bridge's end begins.
+        way: 1 where that edge goes right, -1 where left.
+    """
+
+    x: int
+    top: int
+    bottom: int
+    on: int
+    before: int
+    way: int
 
 
 def find_rings(pixels: NDArray[np.bool_]) -> list[Ring]:
@@ -59,29 +78,27 @@ def _partners(order: NDArray[np.int64]) -> NDArray[np.int64]:
     return partners
 
 
-def hang(
-    pixels: NDArray[np.bool_], rings: Sequence[Ring]
-) -> tuple[list[int], list[tuple[int, int, int] | None]]:
-    """Which part each ring belongs to, and for holes where a bridge straight up from their first corner ends.
+def hang(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> tuple[list[int], list[Bridge | None]]:
+    """Which part each ring belongs to, and for holes the bridge straight up from their first corner.
 
     Returns:
-        The number of the outer ring, for each ring its own or an earlier one; and for holes the earlier ring
-        that the bridge ends on, the index of the corner before that point, and its y.
+        The number of the outer ring, for each ring its own or an earlier one; and None for outer rings.
     """
-    edges: dict[int, list[tuple[int, int, int, int]]] = {}
+    edges: dict[int, list[tuple[int, int, int, int, int]]] = {}
     owner: list[int] = []
-    bridges: list[tuple[int, int, int] | None] = []
+    bridges: list[Bridge | None] = []
     for number, ring in enumerate(rings):
         x, y = (int(value) for value in ring[0])
         bridge = None
         if not pixels[y, x]:  # what a ring surrounds is right below its first corner: nothing, so a hole
             row = y - (int(pixels[:y, x][::-1].argmin()) or y)  # the filled pixels above may reach the top
-            on, before = next((on, before) for low, high, on, before in edges[row] if low <= x < high)
-            bridge = (on, before, row)
-        owner.append(number if bridge is None else owner[bridge[0]])
+            found = ((on, before, way) for low, high, on, before, way in edges[row] if low <= x < high)
+            bridge = Bridge(x, row, y, *next(found))
+        owner.append(number if bridge is None else owner[bridge.on])
         bridges.append(bridge)
         for before in range(0, len(ring), 2):  # edges along rows begin at even corners
             x0, row = (int(value) for value in ring[before])
             x1 = int(ring[before + 1, 0])
-            edges.setdefault(row, []).append((min(x0, x1), max(x0, x1), number, before))
+            way = 1 if x1 > x0 else -1
+            edges.setdefault(row, []).append((min(x0, x1), max(x0, x1), number, before, way))
     return owner, bridges

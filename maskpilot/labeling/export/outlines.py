@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from maskpilot import masks
 from maskpilot.labeling.export.borders import Ring, find_rings, hang
-from maskpilot.labeling.export.chains import chained, with_detours
+from maskpilot.labeling.export.chains import hung
+from maskpilot.labeling.export.pixels import cropped
 from maskpilot.types import Mask
 
 __all__ = [
     "Outline",
     "Ring",
-    "bridged",
     "outlines",
     "polygons",
     "rasterise",
@@ -45,7 +45,7 @@ class Outline:
 
 def outlines(mask: Mask) -> list[Outline]:
     """The parts of a mask, topmost first; painted with the even-odd rule they are the mask again, exactly."""
-    pixels, at = _occupied(mask)
+    pixels, *at = cropped(mask)
     rings = find_rings(pixels)
     owner, _ = hang(pixels, rings)
     holes: dict[int, list[Ring]] = {}
@@ -63,18 +63,10 @@ def polygons(mask: Mask, *, tolerance: float = 0.0) -> list[Ring]:
         mask: what is outlined.
         tolerance: pixels by which an outline may be off; see `simplified`.
     """
-    pixels, at = _occupied(mask)
-    return [simplified(ring + at, tolerance) for ring in _joined(pixels, find_rings(pixels))]
-
-
-def bridged(mask: Mask, *, tolerance: float = 0.0) -> Ring:
-    """One ring for the whole mask: parts, too, are joined by bridges without width, between near corners.
-
-    Painted with the even-odd rule at pixel centres it is the mask again, exactly where nothing is simplified;
-    a reader that also paints the outline itself paints the bridges, too. Empty for an empty mask.
-    """
-    parts = polygons(mask)
-    return simplified(chained(parts), tolerance) if parts else np.zeros((0, 2), np.int64)
+    pixels, *at = cropped(mask)
+    rings = find_rings(pixels)
+    _, bridges = hang(pixels, rings)
+    return [simplified(ring + at, tolerance) for ring in hung(rings, bridges)]
 
 
 def simplified(ring: Ring, tolerance: float) -> Ring:
@@ -126,36 +118,6 @@ def rasterise(rings: Sequence[NDArray[np.generic]], size: tuple[int, int]) -> Ma
             crossings = xa + (rows + 0.5 - ya) * ((xb - xa) / (yb - ya))
             flips[rows, np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.int64)] ^= True
     return masks.encode(np.logical_xor.accumulate(flips, axis=1)[:, :width])
-
-
-def _occupied(mask: Mask) -> tuple[NDArray[np.bool_], Ring]:
-    """Pixels of the tight box, and x, y of its left upper corner: on a large image most of it is nothing."""
-    box = masks.tight_box(mask)
-    if box is None:
-        return np.zeros((0, 0), np.bool_), np.zeros(2, np.int64)
-    left, top, right, bottom = (int(value) for value in box.xyxy)
-    return masks.decode(mask)[top:bottom, left:right], np.array([left, top], np.int64)
-
-
-def _joined(pixels: NDArray[np.bool_], rings: Sequence[Ring]) -> list[Ring]:
-    """One ring for each part."""
-    _, bridges = hang(pixels, rings)
-    detours: list[list[tuple[int, int, Ring]]] = [[] for _ in rings]
-    parts = []
-    # Holes hang on earlier rings, so that going backwards each is whole before it is joined to another.
-    for number in reversed(range(len(rings))):
-        whole = with_detours(rings[number], detours[number])
-        bridge = bridges[number]
-        if bridge is None:
-            parts.append(whole)
-            continue
-        on, before, row = bridge
-        x = int(whole[0, 0])
-        end = np.array([[x, row]], np.int64)
-        rightwards = rings[on][before + 1, 0] > rings[on][before, 0]
-        detour = np.concatenate([end, whole, whole[:1], end])
-        detours[on].append((before, x if rightwards else -x, detour))
-    return parts[::-1]
 
 
 def _distances(points: Ring, begin: Ring, end: Ring) -> NDArray[np.float64]:

@@ -46,6 +46,29 @@ def test_two_parts_are_joined_by_one_line_of_pixels() -> None:
     assert (line.sum(axis=1) <= 1).all()
 
 
+def gained(*boxes: tuple[int, int, int, int]) -> int:
+    """Pixels that a mask of rectangles (left, top, right, bottom) gains by the lines between them."""
+    array = np.zeros((100, 100), np.bool_)
+    for left, top, right, bottom in boxes:
+        array[top:bottom, left:right] = True
+    mask = masks.encode(array)
+    return masks.area(painted(traced(mask), (100, 100))) - masks.area(mask)
+
+
+def test_the_line_between_parts_is_the_shortest_also_where_it_meets_no_corner() -> None:
+    assert gained((40, 10, 50, 20), (0, 30, 100, 40)) == 10
+    assert gained((10, 40, 20, 50), (30, 0, 40, 100)) == 10
+    assert gained((0, 0, 100, 5), (50, 20, 52, 30), (50, 45, 52, 46), (0, 60, 100, 70)) == 15 + 15 + 14
+
+
+def test_the_shortest_line_is_that_of_the_fewest_pixels() -> None:
+    square = 0, 50, 10, 60
+    aslant, straight = (17, 67, 27, 77), (0, 30, 10, 42)  # 7 pixels between, 7 to the side; and 8 between
+    assert gained(square, aslant) == 7
+    assert gained(square, straight) == 8
+    assert gained(square, straight, aslant) == 15
+
+
 def test_a_simplified_walk_stays_near() -> None:
     y, x = np.mgrid[:60, :60]
     disc = masks.encode((x - 30) ** 2 + (y - 30) ** 2 < 500)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from maskpilot import masks
 from maskpilot.labeling.export.outlines import (
-    bridged,
     outlines,
     polygons,
     rasterise,
@@ -44,12 +43,6 @@ def test_a_part_is_painted_by_one_polygon(picture: NDArray[np.bool_]) -> None:
     painted = [rasterise([ring], size(mask)) for ring in rings]
     assert sum(masks.area(one) for one in painted) == masks.area(mask)
     assert masks.union(painted, width=mask.width, height=mask.height) == mask
-
-
-@given(PICTURES)
-def test_one_ring_paints_the_whole_mask(picture: NDArray[np.bool_]) -> None:
-    mask = masks.encode(picture)
-    assert rasterise([bridged(mask)], size(mask)) == mask
 
 
 @given(PICTURES)
@@ -115,7 +108,6 @@ def test_nothing_has_no_outline() -> None:
     empty = mask_of("..", "..")
     assert outlines(empty) == []
     assert polygons(empty) == []
-    assert bridged(empty).shape == (0, 2)
     assert rasterise([], (2, 2)) == empty
 
 
