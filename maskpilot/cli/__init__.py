@@ -7,6 +7,7 @@ that --help stays quick.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     from maskpilot.errors import InvalidInput, MaskpilotError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the name of a class must not end a summary halfway
     try:
         app(arguments)
     except InvalidInput as error:

@@ -173,6 +173,7 @@ def label(
             price_cached=price_cached,
         )
     _check(policy, mllm, asked, max_cost)
+    _check_early(skip_labeled, start_from, max_cost=max_cost, max_megapixels=max_megapixels)
     try:
         budget = Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
     except ValueError as error:
@@ -269,6 +270,19 @@ def _check(
         )
     if policy is None and asked is None:
         hint_at_models()
+
+
+def _check_early(*files: Path | None, **numbers: float | None) -> None:
+    """See what a run would refuse only once the segmenter is loaded."""
+    from maskpilot.errors import InvalidInput
+
+    for path in files:
+        if path is not None and not path.is_file():
+            raise InvalidInput(f"{path}: no such file; expected COCO instances (JSON)")
+    for name, value in numbers.items():
+        if value is not None and not value > 0:
+            option = name.replace("_", "-")
+            raise InvalidInput(f"--{option}: expected a positive number, got {value:g}")
 
 
 def _notices(plan: Plan) -> tuple[str, ...]:

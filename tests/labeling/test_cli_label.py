@@ -1,5 +1,6 @@
 """`maskpilot label`, from the command line to the database."""
 
+import io
 import json
 import signal
 import subprocess
@@ -78,6 +79,17 @@ def test_a_summary_in_words_and_where_to_go_next(tmp_path: Path, capsys: pytest.
     assert "\x1b[31m" not in printed.out + printed.err
 
 
+def test_a_terminal_that_lacks_a_letter_gets_the_whole_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos(tmp_path / "photos", 1)
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    run("label", tmp_path / "photos", "--query", "cup Straße", "--out", tmp_path / "run")
+    sys.stdout.flush()
+    assert b"next: maskpilot export" in written.getvalue()
+
+
 def test_a_query_is_a_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos(tmp_path / "photos", 1)
     run("label", tmp_path / "photos", "--query", "cup", "--out", tmp_path / "run", "--json")
@@ -107,6 +119,10 @@ def test_the_same_command_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--query", "cup", "--policy", "one_shot", "--mllm", "always"], "--mllm goes with --policy mllm"),
         (["--query", "cup", "--max-cost", "3"], "--max-cost needs a model and prices"),
         (["--query", "cup", "--model", "m", "--max-cost", "3"], "--max-cost needs a model and prices"),
+        (["--query", "cup", "--max-megapixels", "0", "--dry-run"], "--max-megapixels: expected a positive"),
+        (["--query", "cup", "--max-megapixels", "nan"], "--max-megapixels: expected a positive"),
+        (["--query", "cup", "--skip-labeled", "missing.json"], "missing.json: no such file"),
+        (["--query", "cup", "--start-from", "."], "expected COCO instances"),
         (["--query", "cup", "--max-tokens", "-5"], "expected a positive number"),
         (["--query", "cup", "--max-megapixels", "0"], "expected a positive number"),
     ],
