@@ -24,6 +24,7 @@ from maskpilot.agent.policy import Observation
 from maskpilot.agent.turn import take_turn
 from maskpilot.errors import BudgetReached, InvalidCall, PolicyError
 from maskpilot.prompts import load_prompt, prompt_names
+from maskpilot.tools import SessionState
 from maskpilot.types import Decision, Seen, SeenPicture, Verdict
 
 __all__ = ["MllmPolicy", "policy_settings"]
@@ -78,7 +79,6 @@ class MllmPolicy:
         self._clock = clock
         self._meter = Meter(settings.prices)
         self._talk: Talk | None = None
-        self._objected: set[tuple[object, ...]] = set()
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -142,10 +142,15 @@ class MllmPolicy:
         if not self._settings.verify or decision.refused or observation.left.max_rounds == 1:
             return decision
         turn = take_turn(observation.state, decision, observation.tools)
-        so_far = sum(1 for step in observation.steps if step.decision.objections)
-        if turn.verdict is not Verdict.complete or so_far >= MAX_OBJECTIONS:
+        # From the steps alone, so that a session which another process began goes on as it would have.
+        objected = [
+            (step.prompts, step.locked, step.dropped)
+            for step in observation.steps
+            if step.decision.objections
+        ]
+        if turn.verdict is not Verdict.complete or len(objected) >= MAX_OBJECTIONS:
             return decision
-        if turn.state.key in self._objected:  # the model was told, and says that it is right
+        if _as_told(turn.state) in objected:  # the model was told, and says that it is right
             return decision
         try:
             opinion = talk.second_look(asking, observation, turn.state)
@@ -154,8 +159,13 @@ class MllmPolicy:
             return replace(decision, unchecked=str(error))
         if not opinion.objection:
             return decision
-        self._objected.add(turn.state.key)
         return replace(decision, objections=(opinion.objection,))
+
+
+def _as_told(state: SessionState) -> tuple[object, ...]:
+    """A state as a step records it."""
+    locked, dropped = ((one.id for one in ids) for ids in (state.locked, state.dropped))
+    return state.prompts, tuple(sorted(locked)), tuple(sorted(dropped))
 
 
 def _seen(message: Message) -> Seen:

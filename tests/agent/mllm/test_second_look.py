@@ -5,16 +5,21 @@ from typing import Any
 
 import pytest
 
+from maskpilot.agent import Replay, run_session
 from maskpilot.agent.mllm.exchange import CallStyle, Reply, ReplyEnd
 from maskpilot.agent.mllm.failures import EndpointError, Feature, Unsupported
+from maskpilot.agent.mllm.memory import Memory
+from maskpilot.agent.mllm.policy import MllmPolicy
 from maskpilot.agent.mllm.second_look import opinion_of
+from maskpilot.testing.scripted_wire import ScriptedWire
 from maskpilot.tools import SessionState
 from maskpilot.types import Budget, Stop
-from tests.agent.mllm.sessions import CUP, FINISH, GIVE_UP, Script, call, session, stop
-from tests.agent.sessions import boxes
-from tests.shapes import CUP_LEFT, CUP_MIDDLE, HEIGHT, WIDTH, instance
+from tests.agent.mllm.sessions import CUP, FINISH, GIVE_UP, Script, call, session, settings, stop
+from tests.agent.sessions import IMAGE, boxes
+from tests.shapes import CUP_LEFT, CUP_MIDDLE, HEIGHT, WIDTH, instance, table
 
 LOWER = call("set_threshold", value=0.3, rating=60)
+UNDO = call("undo", rating=70)
 LOWEST = call("set_threshold", value=0.2, rating=60)
 
 
@@ -63,6 +68,18 @@ def test_a_model_that_insists_on_the_same_masks_has_its_way() -> None:
     trajectory, _ = session([CUP, FINISH, MISSED, FINISH], verify=True)
     assert stop(trajectory) is Stop.finished
     assert len(trajectory.steps) == 3
+
+
+@pytest.mark.parametrize("rest", [[FINISH], [LOWER, UNDO, FINISH]])
+def test_it_has_its_way_also_where_another_process_goes_on(rest: Script) -> None:
+    told, _ = session([CUP, FINISH, MISSED, *rest], verify=True)
+    wire = ScriptedWire(rest[-1:])
+    then = MllmPolicy(wire, settings(verify=True), memory=Memory())
+    replayed = Replay(told.steps[:-1], then=then)
+    trajectory = run_session(told.setup, IMAGE, table().open(IMAGE), replayed)
+    assert len(wire.requests) == 1  # nobody looks a second time
+    assert stop(trajectory) is Stop.finished
+    assert len(trajectory.steps) == len(told.steps)
 
 
 def test_masks_dropped_beside_finish_are_not_shown_to_it() -> None:
