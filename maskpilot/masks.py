@@ -30,6 +30,9 @@ __all__ = [
 SAME_OBJECT_IOU = 0.5
 """Two masks that overlap at least this much are taken for the same object."""
 
+MAX_DIGITS = 7
+"""Of five bits each: more than any run has."""
+
 
 def encode(array: NDArray[np.bool_]) -> Mask:
     """Run-length encode one mask.
@@ -86,18 +89,23 @@ def run_lengths(mask: Mask) -> NDArray[np.int64]:
     fourth number on it is the difference to the one two before.
 
     Raises:
-        ValueError: the counts end within a number.
+        ValueError: the counts end within a number, or are no lengths. pycocotools does not look: it would
+            write past its memory.
     """
     digits = np.frombuffer(mask.counts, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((digits & 32) == 0)
     if not len(ends) or ends[-1] != len(digits) - 1:
-        raise ValueError("run_lengths: expected compressed COCO counts, got ones that are cut off")
+        raise ValueError("run lengths: expected compressed COCO counts, got ones that are cut off")
     starts = np.concatenate([[0], ends[:-1] + 1])
+    if digits.min() < 0 or digits.max() > 63 or (ends - starts).max() > MAX_DIGITS - 1:
+        raise ValueError("run lengths: expected compressed COCO counts, got something else")
     place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
     values = np.add.reduceat((digits & 31) << (5 * place), starts)
     values -= ((digits[ends] & 16) != 0) * (np.int64(1) << (5 * (place[ends] + 1)))
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
+    if values.min() < 0:
+        raise ValueError("run lengths: a negative length")
     return values
 
 

@@ -90,6 +90,12 @@ def test_run_lengths_that_are_cut_off_are_refused(counts: bytes) -> None:
         masks.decode(Mask(5, 4, counts))
 
 
+@pytest.mark.parametrize(("counts", "says"), [(b"\x00", "else"), (b"oooooooo0", "else"), (b"O", "negative")])
+def test_run_lengths_that_are_none_are_refused(counts: bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        masks.decode(Mask(5, 4, counts))
+
+
 @given(SMALL)
 def test_run_lengths_alternate_down_the_columns(pixels: NDArray[np.bool_]) -> None:
     lengths = masks.run_lengths(masks.encode(pixels))

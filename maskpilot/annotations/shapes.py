@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
@@ -73,32 +72,10 @@ def _from_run_lengths(rle: Mapping[str, Any], width: int, height: int) -> Mask:
         packed = counts.encode("ascii") if isinstance(counts, str) else counts
     else:
         raise ValueError(f"run lengths: expected 'counts' as text or a list, got {type(counts).__name__}")
-    if int(_lengths(packed).sum()) != width * height:
+    mask = Mask(width, height, bytes(packed))
+    if int(masks.run_lengths(mask).sum()) != width * height:
         raise ValueError(f"run lengths do not cover an image of {width}x{height}")
-    return Mask(width, height, bytes(packed))
-
-
-def _lengths(packed: bytes) -> NDArray[np.int64]:
-    """Unpack compressed counts, to check them: pycocotools trusts them with its memory.
-
-    Five bits a character, lowest first, the sixth saying that more follow and the last one's fifth the sign;
-    from the fourth number on they are differences to the one before the last (maskApi.c, rleFrString).
-    """
-    bits = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(bits & 32 == 0)
-    if not len(bits) or bits.min() < 0 or bits.max() > 63 or not len(ends) or ends[-1] != len(bits) - 1:
-        raise ValueError("run lengths: not COCO's compressed form, or cut short")
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    if (ends - starts).max() > 6:
-        raise ValueError("run lengths: a number too large to be one")
-    places = 5 * (np.arange(len(bits)) - np.repeat(starts, ends - starts + 1))
-    lengths: NDArray[np.int64] = np.add.reduceat((bits & 31) << places, starts)
-    lengths -= np.where(bits[ends] & 16, np.int64(32) << places[ends], 0)
-    lengths[1::2] = np.cumsum(lengths[1::2])
-    lengths[2::2] = np.cumsum(lengths[2::2])
-    if lengths.min() < 0:
-        raise ValueError("run lengths: a negative length")
-    return lengths
+    return mask
 
 
 def _from_polygons(polygons: object, width: int, height: int) -> Mask:
