@@ -20,6 +20,7 @@ NOTICES = {
     "images_not_asked_for": "{} images left out: nothing to look at",
     "doubtful": "{} times, there may be more of a class on an image than is exported",
     "images_not_labeled": "{} images are missing: they could not be labeled",
+    "images_moved": "{} files are gone, but their images are exported from others with the same content",
     "renamed": "{} images are called something else here: names.json",
     "turned": "{} images are stored lying (EXIF): labels fit the upright image, so readers must turn it",
     "symbolic_links": "{} images are symbolic links, since hard ones were refused",

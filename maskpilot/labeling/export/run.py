@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +36,20 @@ def export(order: Order, *, watch: Callable[[int, int], None] | None = None) -> 
         RunFolderError: the run cannot be read, there is nothing to export, or the export cannot be written;
             then nothing of it is left.
         ImageError: the folder of images is gone.
+        InvalidInput: the export would lie among the images.
     """
     classes, images = _read_run(order)
+    if order.out.resolve().is_relative_to(images.resolve()):
+        raise InvalidInput(
+            f"out: {order.out} lies in the folder of images, {images}, where the next run would label it; "
+            "choose a folder outside"
+        )
     with (
         Store(order.run / LABELS, read_only=True) as store,
         building(order.out, overwrite=order.overwrite) as folder,
     ):
         total = store.labeled_file_count()
-        with closing(Work(order, classes, images, folder)) as work:
+        with closing(Work(order, classes, images, folder, partial(_paths, store))) as work:
             for number, file in enumerate(store.labeled_files(), start=1):
                 work.add(file)
                 if watch is not None:
@@ -49,6 +57,11 @@ def export(order: Order, *, watch: Callable[[int, int], None] | None = None) -> 
             account = work.finish(failed=len(store.failures()))
         publish(folder, order.out, account)
     return account
+
+
+def _paths(store: Store, sha256: str) -> list[str]:
+    """Where a content was seen, below the folder of images."""
+    return [os.fsdecode(path) for (path,) in store.select("SELECT path FROM files WHERE sha256 = ?", sha256)]
 
 
 def _read_run(order: Order) -> tuple[tuple[str, ...], Path]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,15 +41,24 @@ class Work:
         classes: names, in the run's order.
         images: the folder of images, absolute.
         folder: an empty one to write to.
+        paths: all paths below `images` at which the run has seen a content (SHA-256).
 
     Raises:
         OSError: from every method: the disk is full, or refuses.
     """
 
-    def __init__(self, order: Order, classes: tuple[str, ...], images: Path, folder: Path) -> None:
-        self._order, self._images, self._folder = order, images, folder
+    def __init__(
+        self,
+        order: Order,
+        classes: tuple[str, ...],
+        images: Path,
+        folder: Path,
+        paths: Callable[[str], Iterable[str]],
+    ) -> None:
+        self._order, self._images, self._folder, self._paths = order, images, folder, paths
         referenced = order.images is Images.reference
         self._root = str(images) if referenced else ""
+        self._absent = referenced and not images.is_dir()  # on another machine, say: nothing can be checked
         self._names = Names(by_stem=order.format.by_stem, reserved=(EXPORT, NAMES, PROBLEMS))
         self._renamed: dict[str, str] = {}
         self._loss = Loss({name: ClassLoss() for name in classes})
@@ -107,6 +118,7 @@ class Work:
             "instances_not_sure": self._count["instances_not_sure"],
             "images_not_asked_for": self._count["images_not_asked_for"],
             "images_not_labeled": failed,
+            "images_moved": self._count["images_moved"],
             "renamed": len(self._renamed),
             "turned": self._count["turned"],
             "symbolic_links": self._count["symbolic_links"],
@@ -170,24 +182,29 @@ class Work:
         """Bring the image into the export; whether its labels can be exported."""
         try:
             source = inside(self._images, relative)
+            if self._root and not is_text(relative):
+                raise ImageError("its path is not plain text, so no data set can name it; copy or link it")
         except ImageError as error:
             self._problem(relative, str(error), exported=False)
+            return False
+        if not os.path.exists(source) and self._is_elsewhere(picture):  # noqa: PTH110 (it never raises)
+            self._count["images_moved"] += 1
             return False
         try:
             if self._root:
                 check(source, picture.sha256)
-                if not is_text(relative):
-                    raise ImageError(
-                        "its path is not plain text, so no data set can name it; copy or link it"
-                    )
             else:
                 linked = bring(source, self._folder / picture.path, self._order.images, picture.sha256)
                 self._count["symbolic_links"] += linked
         except ImageError as error:
-            self._problem(relative, str(error), exported=bool(self._root))
-            return bool(self._root)
+            self._problem(relative, str(error), exported=self._absent)
+            return self._absent
         self._count["turned"] += is_turned(source)
         return True
+
+    def _is_elsewhere(self, picture: Picture) -> bool:
+        """Whether the run has seen a picture in another file, too, which is still there."""
+        return any((self._images / other).is_file() for other in self._paths(picture.sha256))
 
     def _problem(self, relative: str, problem: str, *, exported: bool) -> None:
         row = {"image": relative, "problem": problem, "exported": exported}

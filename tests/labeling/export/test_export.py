@@ -137,11 +137,39 @@ def test_an_image_that_vanished_or_changed_is_a_problem_and_left_out(how: Images
     }
 
 
-def test_a_reference_to_what_vanished_is_kept_and_said(run: Path, tmp_path: Path) -> None:
+def test_a_reference_to_what_vanished_is_left_out_too(run: Path, tmp_path: Path) -> None:
     (tmp_path / "images" / "a.png").unlink()
     account = export_as("coco", run, tmp_path / "out", images=Images.reference)
-    assert account["first_problems"] == [{"image": "a.png", "problem": "the file is gone", "exported": True}]
+    assert account["first_problems"] == [{"image": "a.png", "problem": "the file is gone", "exported": False}]
+    assert account["pictures"] == 1
+
+
+def test_references_to_a_folder_that_is_not_here_are_kept_and_said(run: Path, tmp_path: Path) -> None:
+    account = export_as(
+        "coco", run, tmp_path / "out", images=Images.reference, image_folder=tmp_path / "elsewhere"
+    )
+    assert [(row["image"], row["exported"]) for row in account["first_problems"]] == [
+        ("a.png", True),
+        ("b.png", True),
+    ]
     assert account["pictures"] == 2
+
+
+@pytest.mark.parametrize("how", Images)
+def test_a_file_that_was_renamed_is_exported_once_and_is_no_problem(how: Images, tmp_path: Path) -> None:
+    content = dict.fromkeys(("old.png", "new.png"), png(1))  # both names seen, by two runs of label
+    run = make_run(tmp_path, {"old.png": (), "new.png": ()}, content=content)
+    (tmp_path / "images" / "old.png").unlink()
+    account = export_as("coco", run, tmp_path / "out", images=how)
+    assert (account["pictures"], account["images_moved"], account["problems"]) == (1, 1, 0)
+
+
+def test_an_export_among_the_images_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "shortcut").symlink_to(tmp_path / "images")
+    for out in (tmp_path / "images" / "out", tmp_path / "shortcut" / "deep" / "out", tmp_path / "images"):
+        with pytest.raises(InvalidInput, match="lies in the folder of images"):
+            export_as("coco", run, out)
+    assert files_of(tmp_path / "images") == {"a.png", "b.png"}
 
 
 def test_not_one_image_left_is_an_error(run: Path, tmp_path: Path) -> None:
