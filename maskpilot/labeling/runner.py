@@ -6,6 +6,7 @@ labeled twice, and no round of a session is paid twice.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import file_digest
@@ -150,6 +151,7 @@ def _part(
 ) -> Part:
     logs = SessionLogs(path)
     take_in(path, store, logs, watch.note)
+    _forget_gone(store, found)
     books = Books(store, logs, paths, retry_failed=plan.retry_failed, keep_sessions=plan.keep_sessions)
     control = Control(store.spent() + logs.usage(books.labeled), plan.max_cost)
     return Part(
@@ -164,6 +166,21 @@ def _part(
         outage=Outage(control, plan.patience, watch.note),
         watch=watch,
     )
+
+
+def _forget_gone(store: Store, found: Scan) -> None:
+    """Files that were deleted or renamed since are no failures, and no files of the data set."""
+    if not os.path.lexists(found.folder / found.paths[0]):  # what is labeled never was files here
+        return
+    known = {*store.files(), *(failure.path for failure in store.failures())}
+    for path in known.difference(found.paths):
+        # What could not be listed this time, or was not asked for, may well be there.
+        try:
+            (found.folder / path).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            store.forget(path)
+        except OSError:
+            continue
 
 
 WHY = {

@@ -163,6 +163,11 @@ class Store:
         """Forget that a file failed, since it was labeled after all; with the next commit at the latest."""
         self._later("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
 
+    def forget(self, path: str) -> None:
+        """Forget a file that is gone; labels of its content stay. Written down when `forgive` is."""
+        for table in ("files", "failures"):
+            self._later(f"DELETE FROM {table} WHERE path = ?", (os.fsencode(path),))  # noqa: S608
+
     def failures(self) -> list[Failure]:
         """Files that could not be labeled, by path; without what the attempts cost."""
         rows = self._rows("SELECT path, cause, error, sha256 FROM failures ORDER BY path")

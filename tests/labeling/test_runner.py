@@ -202,6 +202,25 @@ def test_a_file_whose_content_changed_is_labeled_anew(tmp_path: Path) -> None:
     assert (outcome.done, outcome.summary.images) == (2, 3)
 
 
+def test_files_that_are_gone_or_have_another_name_are_forgotten_but_not_their_labels(tmp_path: Path) -> None:
+    images, model = photos(tmp_path / "photos", 4), Model()
+    (images / "bad.jpg").touch()
+    (images / "worse.jpg").write_bytes(b"no image")
+    label(tmp_path / "run", images, model.pilot)
+    model.asked.clear()
+    (images / "bad.jpg").unlink()
+    (images / "00.png").rename(images / "first.png")
+    (images / "02.png").unlink()
+    assert label(tmp_path / "run", images / "03.png", model.pilot).done == 1  # looks at one file alone
+    again = label(tmp_path / "run", images, model.pilot)
+    assert (again.total, again.done, again.failed, again.summary.failed) == (4, 3, 1, 1)
+    assert set(files_of(tmp_path / "run")) == {"first.png", "03.png", "more/01.png"}
+    assert set(failures_of(tmp_path / "run")) == {"worse.jpg"}
+    picture(images / "02.png", 2)
+    assert label(tmp_path / "run", images, model.pilot).done == 4
+    assert model.asked == []
+
+
 def test_files_with_the_same_content_are_labeled_once(tmp_path: Path) -> None:
     images, model = photos(tmp_path / "photos", 3), Model()
     for number in range(6):
