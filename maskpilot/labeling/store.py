@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from maskpilot.errors import RunFolderError
+from maskpilot.labeling.database import Database
 from maskpilot.labeling.rows import (
-    SCHEMA,
-    TABLES,
     image_row,
     label_row,
     plain,
@@ -36,9 +34,6 @@ __all__ = ["LABELS", "SeenFile", "Store"]
 
 LABELS = "labels.sqlite"
 """Name of the file in a run folder."""
-
-WAITING = 500
-"""Rows that wait for the next commit at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +59,9 @@ class Store:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         if read_only and not path.is_file():
             raise RunFolderError(f"{path}: no such file; label something first")
-        with self._told():
-            mode = "ro" if read_only else "rwc"
-            # Autocommit: transactions begin and end where the code says so.
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=30.0,
-            )
-            try:
-                self._prepare(read_only=read_only)
-            except BaseException:
-                self._db.close()
-                raise
+        self._db = Database(path, read_only=read_only)
 
     def __enter__(self) -> Self:
         return self
@@ -97,25 +77,21 @@ class Store:
 
     def close(self) -> None:
         """Write down what waits, and close the file. Closing twice does no harm."""
-        try:
-            self._settle()
-        finally:
-            with self._told():
-                self._db.close()
+        self._db.close()
 
     def seen(self, path: str, file: SeenFile) -> None:
         """Remember which content a file has; on disk with the next commit at the latest."""
         row = (os.fsencode(path), file.size, file.mtime_ns, file.sha256)
-        self._later("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+        self._db.later("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
     def files(self) -> dict[str, SeenFile]:
         """All files that were seen, by path."""
-        rows = self._rows("SELECT path, size, mtime_ns, sha256 FROM files")
+        rows = self._db.rows("SELECT path, size, mtime_ns, sha256 FROM files")
         return {os.fsdecode(path): SeenFile(size, mtime, sha256) for path, size, mtime, sha256 in rows}
 
     def labeled(self) -> set[str]:
         """Content (SHA-256) of all labeled images."""
-        return {sha256 for (sha256,) in self._rows("SELECT sha256 FROM images")}
+        return {sha256 for (sha256,) in self._db.rows("SELECT sha256 FROM images")}
 
     def commit(self, labels: ImageLabels) -> bool:
         """Keep the labels of an image, all of them or none.
@@ -124,7 +100,7 @@ class Store:
             False where this content was labeled before; what was kept then stays.
         """
         sha256 = labels.image.sha256
-        with self._transaction():
+        with self._db.transaction():
             insert = "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?, ?)"
             if not self._db.execute(insert, image_row(labels)).rowcount:
                 return False
@@ -133,10 +109,10 @@ class Store:
                     "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     session_row(sha256, number, one),
                 )
-                self._db.executemany(
-                    "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [label_row(sha256, number, label) for label in one.labels],
-                )
+                for label in one.labels:
+                    self._db.execute(
+                        "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?)", label_row(sha256, number, label)
+                    )
             self._db.execute("DELETE FROM failures WHERE sha256 = ?", (sha256,))
         return True
 
@@ -149,28 +125,28 @@ class Store:
         """
         path = os.fsencode(failure.path)
         row = (path, failure.sha256, plain(failure.cause), plain(failure.error))
-        self._later("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", row)
+        self._db.later("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", row)
         if not found_again:
-            with self._transaction():
+            with self._db.transaction():
                 self._spend(path, failure.usage)
 
     def spend(self, path: str, usage: Usage) -> None:
         """Keep what an attempt at a file cost that is neither in its labels nor in its session logs."""
-        with self._transaction():
+        with self._db.transaction():
             self._spend(os.fsencode(path), usage)
 
     def forgive(self, path: str) -> None:
         """Forget that a file failed, since it was labeled after all; with the next commit at the latest."""
-        self._later("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
+        self._db.later("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
 
     def forget(self, path: str) -> None:
         """Forget a file that is gone; labels of its content stay. Written down when `forgive` is."""
         for table in ("files", "failures"):
-            self._later(f"DELETE FROM {table} WHERE path = ?", (os.fsencode(path),))  # noqa: S608
+            self._db.later(f"DELETE FROM {table} WHERE path = ?", (os.fsencode(path),))  # noqa: S608
 
     def failures(self) -> list[Failure]:
         """Files that could not be labeled, by path; without what the attempts cost."""
-        rows = self._rows("SELECT path, cause, error, sha256 FROM failures ORDER BY path")
+        rows = self._db.rows("SELECT path, cause, error, sha256 FROM failures ORDER BY path")
         return [Failure(os.fsdecode(path), cause, error, sha256) for path, cause, error, sha256 in rows]
 
     def spent(self) -> Usage:
@@ -178,7 +154,7 @@ class Store:
         names = [one.name for one in fields(Usage)]
         sums = ", ".join(f"sum(json_extract(usage, '$.{name}'))" for name in names)
         both = "SELECT usage FROM sessions UNION ALL SELECT usage FROM spent"
-        row = self._rows(f"SELECT {sums} FROM ({both})")[0]  # noqa: S608 (our own names)
+        row = self._db.rows(f"SELECT {sums} FROM ({both})")[0]  # noqa: S608 (our own names)
         return Usage(**{name: value for name, value in zip(names, row, strict=True) if value is not None})
 
     def images(self) -> Iterator[ImageLabels]:
@@ -187,8 +163,8 @@ class Store:
         What is committed meanwhile is not among them.
         """
         query = "SELECT sha256, suffix, name, width, height, seconds FROM images ORDER BY sha256"
-        self._settle()
-        with self._told(), closing(self._db.execute(query)) as rows:
+        self._db.settle()
+        with self._db.told(), closing(self._db.execute(query)) as rows:
             for sha256, suffix, name, width, height, seconds in rows:
                 image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
                 yield ImageLabels(image, self._classes(image), seconds)
@@ -199,39 +175,39 @@ class Store:
             "SELECT files.path, images.sha256, suffix, name, width, height, seconds FROM files "
             "JOIN images USING (sha256) ORDER BY files.path"
         )
-        self._settle()
-        with self._told(), closing(self._db.execute(query)) as rows:
+        self._db.settle()
+        with self._db.told(), closing(self._db.execute(query)) as rows:
             for path, sha256, suffix, name, width, height, seconds in rows:
                 image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
                 yield LabeledFile(os.fsdecode(path), ImageLabels(image, self._classes(image), seconds))
 
     def labeled_file_count(self) -> int:
         """How many `labeled_files` there are."""
-        return int(self._rows("SELECT count(*) FROM files JOIN images USING (sha256)")[0][0])
+        return int(self._db.rows("SELECT count(*) FROM files JOIN images USING (sha256)")[0][0])
 
     def counts(self) -> Counter[str]:
         """How many "images", "labels", "failures" and "rounds" there are, and images to "review"."""
         found: Counter[str] = Counter()
         for table in ("images", "labels", "failures"):
-            found[table] = self._rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 (our own names)
+            found[table] = self._db.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 (our own names)
         doubtful = (
             "SELECT count(*) FROM (SELECT sha256 FROM sessions WHERE review != '[]' "
             "UNION SELECT sha256 FROM labels WHERE review != '[]')"
         )
-        found["review"] = self._rows(doubtful)[0][0]
-        found["rounds"] = self._rows("SELECT coalesce(sum(rounds), 0) FROM sessions")[0][0]
+        found["review"] = self._db.rows(doubtful)[0][0]
+        found["rounds"] = self._db.rows("SELECT coalesce(sum(rounds), 0) FROM sessions")[0][0]
         return found
 
     def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a query in SQL, for figures that need no masks; it changes nothing."""
-        return self._rows(query, *values)
+        return self._db.rows(query, values)
 
     def _classes(self, image: ImageRef) -> tuple[ClassLabels, ...]:
         labels: dict[int, list[Label]] = {}
         query = (
             "SELECT class, id, score, text, counts, review FROM labels WHERE sha256 = ? ORDER BY class, id"
         )
-        for number, *row in self._rows(query, image.sha256):
+        for number, *row in self._db.rows(query, (image.sha256,)):
             labels.setdefault(number, []).append(self._read(lambda: read_label(image, *row)))  # noqa: B023
         query = (
             "SELECT class, query, policy, model, stop, rounds, rating, review, usage, number "
@@ -239,74 +215,15 @@ class Store:
         )
         return tuple(
             self._read(lambda: read_class(row, tuple(labels.get(row[-1], ()))))  # noqa: B023
-            for row in self._rows(query, image.sha256)
+            for row in self._db.rows(query, (image.sha256,))
         )
 
     def _spend(self, path: bytes, usage: Usage) -> None:
         if usage != Usage():
             self._db.execute("INSERT INTO spent VALUES (?, ?)", (path, json.dumps(asdict(usage))))
 
-    def _later(self, statement: str, row: tuple[Any, ...]) -> None:
-        """With the next transaction; at the latest when many wait, at a read, or when the file is closed."""
-        self._waiting.append((statement, row))
-        if len(self._waiting) >= WAITING:
-            self._settle()
-
-    def _settle(self) -> None:
-        if self._waiting:
-            with self._transaction():
-                pass
-
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        self._settle()
-        with self._told():
-            return self._db.execute(query, values).fetchall()
-
     def _read(self, make: Any) -> Any:
         try:
             return make()
         except (KeyError, TypeError, ValueError) as error:
             raise RunFolderError(f"{self._path}: holds a damaged record ({error})") from error
-
-    def _prepare(self, *, read_only: bool) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in {0, SCHEMA}:
-            raise RunFolderError(
-                f"{self._path}: has schema {version}, this version reads {SCHEMA}; use the version of "
-                "maskpilot that wrote it"
-            )
-        if read_only:
-            return
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # what was paid for survives a power cut, too
-        if version == 0:
-            with self._transaction():
-                for statement in TABLES.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of what waits and of what is done within it, or nothing."""
-        with self._told():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                for statement, row in self._waiting:
-                    self._db.execute(statement, row)
-                yield
-                self._db.execute("COMMIT")
-                self._waiting.clear()
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise RunFolderError(
-                f"{self._path}: {error}; what was committed before is intact. Make room, or see that the "
-                "disk is a local one and nothing else writes there; then the same command goes on"
-            ) from error

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from maskpilot.errors import RunFolderError
-from maskpilot.labeling.store import LABELS, WAITING, SeenFile, Store
+from maskpilot.labeling.database import WAITING
+from maskpilot.labeling.store import LABELS, SeenFile, Store
 from maskpilot.labeling.types import Failure
 from maskpilot.types import Usage
 from tests.labeling.samples import class_labels, image_labels
