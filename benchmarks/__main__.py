@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "overlay_speed", "prompt_tokens", "sam3_speed")
-"""The quick ones first; the last needs 6 GB and some minutes."""
+BENCHMARKS = ("startup", "overlay_speed", "prompt_tokens", "labeling", "sam3_speed")
+"""The quick ones first; labeling takes some minutes, the last 6 GB and some minutes."""
 
 
 def main() -> None:
