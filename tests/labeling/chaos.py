@@ -34,6 +34,9 @@ from tests.labeling.scenery import segmenter_of, small_scenes
 CLASSES = (LabelClass("thing", "every thing"), LabelClass("circle"), LabelClass("red", "all that is red"))
 WORKERS = 6
 PASSING_RATE, ANSWERING_RATE = 0.12, 0.08
+OBJECTS_RATE = 0.4
+"""Of second looks."""
+
 PASS = (*(fault for fault in PASSING if fault.name != "429 rate_limit_exceeded"), busy("0"))
 SPOIL = (*(fault for fault in ANSWERING if fault.name not in {"slow", "dripping"}), REFUSED)
 NUDGE = "There was no tool call"
@@ -60,6 +63,11 @@ class Asked:
     detail: str
 
     @property
+    def part(self) -> int | str:
+        """Which part of the session: a round, with all requests that it takes, or a second look."""
+        return self.round or self.detail
+
+    @property
     def key(self) -> tuple[object, ...]:
         """The same for the same request of another process."""
         return (*self.session, self.round, self.detail)
@@ -70,7 +78,7 @@ class Model:
 
     Attributes:
         before: called with the number of good answers so far before each request is answered.
-        bills: tokens of each answer about a round, by the process that it went to; second looks are round 0.
+        bills: tokens of each answer about a part of a session, by the process that it went to.
         answered: requests with a good answer, in order.
         faults: how often each was, by name.
     """
@@ -79,7 +87,9 @@ class Model:
         self._lock = threading.Lock()
         self.before: Callable[[int], None] = lambda _: None
         self._times: Counter[tuple[object, ...]] = Counter()
-        self.bills: dict[tuple[Session, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.bills: dict[tuple[Session, int | str], dict[int, list[int]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         self.answered: list[Asked] = []
         self.faults: Counter[str] = Counter()
 
@@ -93,7 +103,7 @@ class Model:
             passing = passing_fault(asked) if again == 0 else None
             answer = (passing or fault).spoil(says, "chat", "test-model")
             self.faults[(passing or fault).name] += 1
-            self.bills[asked.session, asked.round][asked.life].append(billed(answer))
+            self.bills[asked.session, asked.part][asked.life].append(billed(answer))
             if passing is None:
                 self.answered.append(asked)
         self.before(number)
@@ -101,7 +111,7 @@ class Model:
 
     @property
     def tokens(self) -> int:
-        """What a run must say that it has cost: what went to the last process that asked about each round.
+        """What a run must say that it has cost: what went to the last process that asked about each part.
 
         Those before it died with the answer in their hands.
         """
@@ -142,7 +152,8 @@ def spoken(asked: Asked) -> tuple[Fault, Says]:
     chance = random.Random(f"spoken {asked.key}")
     tokens = (chance.randint(500, 1500), 0, chance.randint(20, 90), 0)
     if not asked.round:
-        return Fault("none"), Says('{"wrong_ids": [], "missed": [], "why": "fine"}', tokens=tokens)
+        missed = ["one at the edge"] if chance.random() < OBJECTS_RATE else []
+        return Fault("none"), Says(json.dumps({"wrong_ids": [], "missed": missed, "why": ""}), tokens=tokens)
     name, given = _call(asked.round, asked.session[1].split()[-1], chance)
     says = Says("I see.", ((name, {**given, "rating": chance.randint(20, 95)}),), tokens=tokens)
     spoils = "nudged" not in asked.detail and chance.random() < ANSWERING_RATE
