@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-__all__ = ["INTERRUPTED", "fail", "print_json", "printable", "say", "tell_log"]
+__all__ = ["INTERRUPTED", "Every", "fail", "print_json", "printable", "say", "tell_log"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -32,6 +34,26 @@ def say(message: str) -> None:
     """Print a message on stderr; its own line ends stay."""
     sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
+
+
+class Every:
+    """Tells on stderr how far something is, every few seconds: "3/8 images exported".
+
+    Args:
+        what: is counted.
+        clock: seconds.
+    """
+
+    SECONDS = 5.0
+
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._clock = what, clock
+        self._next = clock() + self.SECONDS
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._clock() >= self._next:
+            self._next = self._clock() + self.SECONDS
+            say(f"{done}/{total} {self._what}")
 
 
 def print_json(record: dict[str, Any]) -> None:

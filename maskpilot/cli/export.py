@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maskpilot.cli.console import print_json, printable, say
+from maskpilot.cli.console import Every, print_json, printable, say
 from maskpilot.cli.options import JsonOption
 
 __all__ = ["export"]
@@ -96,25 +95,11 @@ def export(
         tolerance=tolerance,
         overwrite=overwrite,
     )
-    account = work(order, watch=_Progress())
+    account = work(order, watch=Every("images exported"))
     if as_json:
         print_json({**account, "out": str(out)})
     else:
         _print(account, out)
-
-
-class _Progress:
-    """Tells on stderr how far it is, every few seconds."""
-
-    EVERY = 5.0
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + self.EVERY
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + self.EVERY
-            say(f"{done}/{total} images exported")
 
 
 def _print(account: dict[str, Any], out: Path) -> None:

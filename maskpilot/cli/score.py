@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from maskpilot.cli.console import print_json, say
+from maskpilot.cli.console import Every, print_json, say
 from maskpilot.cli.options import JsonOption
 
 __all__ = ["datasets", "score"]
@@ -75,26 +74,12 @@ def score(
         boundary=boundary,
         seed=seed,
         count=count,
-        watch=_Progress(),
+        watch=Every("samples scored"),
     )
     if as_json:
         print_json(record)
     else:
         _print_scores(record)
-
-
-class _Progress:
-    """Tells on stderr how far it is, every few seconds."""
-
-    EVERY = 5.0
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + self.EVERY
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + self.EVERY
-            say(f"{done}/{total} samples scored")
 
 
 def _print_list(listed: list[dict[str, Any]]) -> None:

@@ -54,16 +54,16 @@ def publish(folder: Path, out: Path, account: Mapping[str, Any]) -> None:
     Raises:
         OSError: the disk refuses.
     """
+    folder.chmod(0o755)
+    entries = sorted(path.name for path in folder.iterdir())
+    content = json.dumps({**account, "entries": [*entries, EXPORT]}, indent=1) + "\n"
+    (folder / EXPORT).write_text(content, encoding="utf-8")
     for entry in _former(out):
         path = out / entry
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    folder.chmod(0o755)
-    entries = sorted(path.name for path in folder.iterdir())
-    content = json.dumps({**account, "entries": [*entries, EXPORT]}, indent=1) + "\n"
-    (folder / EXPORT).write_text(content, encoding="utf-8")
     # The mark goes first: what is there when this is cut short is known to be an export.
     for entry in (EXPORT, *entries):
         (folder / entry).replace(out / entry)

@@ -171,9 +171,6 @@ class Work:
         if not self._root:
             name = self._names.name(source, image)
             return name, f"{self._order.format.images(split)}/{name}".removeprefix("/")
-        if not is_text(source):
-            name = self._names.name(source, image)
-            return name, f"{self._root}/{name}"
         # Where labels are files named after the image, those names must be safe to write to.
         name = self._names.name(source, image) if self._order.format.by_stem else source
         return name, f"{self._root}/{source}"

@@ -14,6 +14,7 @@ from maskpilot.errors import ImageError, InvalidInput, RunFolderError
 from maskpilot.labeling.export.formats import FORMATS, find_format
 from maskpilot.labeling.export.order import Only, Order
 from maskpilot.labeling.export.pictures import Images
+from maskpilot.labeling.export.place import publish
 from maskpilot.labeling.export.run import export
 from maskpilot.labeling.export.split import split_of
 from maskpilot.labeling.export.writer import Picture, Target, Writer
@@ -278,6 +279,16 @@ def test_what_breaks_off_leaves_the_former_export(run: Path, tmp_path: Path) -> 
 
     with pytest.raises(RunFolderError, match="No space left"):
         export(Order(run, out, replace(find_format("coco"), open=begin), overwrite=True))
+    assert files_of(out) == before
+
+
+def test_the_former_export_goes_last(run: Path, tmp_path: Path) -> None:
+    out, finished = tmp_path / "out", tmp_path / "finished"
+    export_as("coco", run, out)
+    before = files_of(out)
+    finished.mkdir()
+    with pytest.raises(TypeError):
+        publish(finished, out, {"an account": object()})  # it cannot be written
     assert files_of(out) == before
 
 
