@@ -80,6 +80,8 @@ def _of_outcome(outcome: Outcome) -> Iterator[str]:
             yield f"  {_line(path)}: {_line(error)}"
         if failures.count > len(failures.examples):
             yield f"  and {failures.count - len(failures.examples):,} more"
+    if summary.failures:
+        yield "a failed file is tried again when it has changed, and with --retry-failed"
 
 
 def _of_results(outcome: Outcome) -> Iterator[str]:

@@ -84,7 +84,10 @@ class Reader:
             file = digest(self.folder / path)
         except (ImageError, OSError):
             file = None
-        return Seen(path, file, failure=failure_of(path, error, None if file is None else file.sha256))
+        failure = failure_of(path, error, None if file is None else file.sha256)
+        # Other files of the same content fail for the same reason, which must not name this one.
+        reason = failure.error.removeprefix(f"{self.folder / path}: ")
+        return Seen(path, file, failure=replace(failure, error=reason))
 
 
 def failure_of(path: str, error: BaseException, sha256: str | None) -> Failure:

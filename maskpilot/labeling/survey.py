@@ -142,5 +142,5 @@ def _decoded(
         try:
             sizes.append(read(folder, path, max_megapixels=max_megapixels).image.size)
         except ImageError as error:
-            unreadable[path] = str(error)
+            unreadable[path] = str(error).removeprefix(f"{folder / path}: ")
     return sizes, unreadable

@@ -73,6 +73,7 @@ def test_a_summary_in_words_and_where_to_go_next(tmp_path: Path, capsys: pytest.
     printed = capsys.readouterr()
     assert "4 files: 3 labeled, 1 failed, 0 to go" in printed.out
     assert "1 failed with ImageError:" in printed.out
+    assert "tried again when it has changed, and with --retry-failed" in printed.out
     assert "next: maskpilot export" in printed.out
     assert "4/4: 3 done, 1 failed, 0 to review, 6 instances, 4.0 rounds an image" in printed.err
     assert "one shot, since no model is configured" in printed.err

@@ -249,6 +249,15 @@ def test_files_with_the_same_content_fail_together(tmp_path: Path) -> None:
     assert (whole.done, whole.failed, whole.summary.failed) == (5, 0, 0)
 
 
+def test_the_reason_of_a_failure_is_said_without_another_file_s_name(tmp_path: Path) -> None:
+    images = photos(tmp_path / "photos", 1)
+    for name in ("a.jpg", "b.jpg"):
+        (images / name).touch()
+    label(tmp_path / "run", images, watch=(told := Told()))
+    assert told.notes == [f"failed: {name}: the file is empty (0 bytes)" for name in ("a.jpg", "b.jpg")]
+    assert set(failures_of(tmp_path / "run").values()) == {("ImageError", "the file is empty (0 bytes)")}
+
+
 def test_what_a_failure_cost_counts_once_for_all_files_of_its_content(tmp_path: Path) -> None:
     def trouble(grey: int, query: str, number: int) -> None:
         if grey == 0:
