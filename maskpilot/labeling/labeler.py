@@ -12,7 +12,7 @@ from maskpilot.images import LoadedImage
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.job import Job, label_image
 from maskpilot.labeling.logs import SessionLogs, unlogged
-from maskpilot.labeling.outage import TRIES, Blame, Outage, blame
+from maskpilot.labeling.outage import TRIES, Blame, Outage
 from maskpilot.labeling.reading import Seen, failure_of
 from maskpilot.labeling.store import SeenFile
 from maskpilot.labeling.types import Failure, ImageLabels
@@ -149,7 +149,7 @@ class _Tries:
         """
         if not isinstance(cause, EndpointError):
             return False
-        whose = blame(cause)
+        whose = self._outage.blame(cause)
         if whose is Blame.closed:
             raise cause
         if whose is Blame.image:

@@ -78,6 +78,7 @@ class Outage:
         number: outages so far.
         waiting: threads that wait for another one's attempt.
         ended_run: what the endpoint said when the patience ended; None while it has not.
+        decided: whether a model has decided anything in this part of the run.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Outage:
         self._began, self._next = 0.0, FIRST_WAIT
         self.number = self.waiting = 0
         self.ended_run: EndpointError | None = None
+        self.decided = False
 
     def pause(self, error: EndpointError) -> bool:
         """Wait until it is worth trying again.
@@ -141,7 +143,19 @@ class Outage:
 
     def heard_by(self, pilot: Pilot) -> Pilot:
         """A pilot whose policies tell of every answer."""
-        return replace(pilot, make=lambda wanted: _Heard(pilot.make(wanted), self.answered))
+        return replace(pilot, make=lambda wanted: _Heard(pilot.make(wanted), self._heard))
+
+    def blame(self, error: BaseException | None) -> Blame:
+        """Whose fault it is, as far as this run knows: a 403 is a moderator's word on one image where the key
+        was let in before.
+        """
+        if self.decided and isinstance(error, EndpointError) and error.status == 403:
+            return Blame.image
+        return blame(error)
+
+    def _heard(self) -> None:
+        self.decided = True
+        self.answered()
 
     def _before_next(self, error: EndpointError) -> bool:
         """Pause ahead of an attempt of this thread's own."""

@@ -298,6 +298,21 @@ def test_what_a_stopped_image_cost_in_vain_is_in_the_books(tmp_path: Path) -> No
         assert outcome.summary.usage.cost == pytest.approx(0.5 * parts)
 
 
+def test_a_403_is_about_one_image_only_where_the_key_was_let_in_before(tmp_path: Path) -> None:
+    def flagged(at: int) -> Model:
+        def trouble(grey: int, query: str, number: int) -> None:
+            if grey == at:
+                raise EndpointError("your input was flagged", status=403)
+
+        return Model(trouble)
+
+    images = photos(tmp_path / "photos", 4)
+    outcome = label(tmp_path / "run", images, flagged(2).pilot, workers=1)
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 3, 1)
+    with pytest.raises(EndpointError, match="flagged"):
+        label(tmp_path / "other", images, flagged(0).pilot, workers=1)
+
+
 def test_limit_and_sample_choose_and_the_rest_can_follow(tmp_path: Path) -> None:
     images, model = photos(tmp_path / "photos", 9), Model()
     few = label(tmp_path / "run", images, model.pilot, limit=2)
