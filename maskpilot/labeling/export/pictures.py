@@ -16,6 +16,7 @@ from maskpilot.errors import ImageError
 __all__ = ["Images", "bring", "check", "inside", "is_turned"]
 
 CHUNK = 1 << 20
+CHANGED = "its content changed since it was labeled; label again to have it"
 ORIENTATION = 0x0112
 """EXIF's note which way up a picture is; 1 is upright."""
 
@@ -50,7 +51,7 @@ def check(source: Path, sha256: str) -> None:
         ImageError: it vanished, cannot be read, or has another content.
     """
     if _digest(source) != sha256:
-        raise ImageError("its content changed since it was labeled")
+        raise ImageError(CHANGED)
 
 
 def bring(source: Path, target: Path, how: Images, sha256: str) -> bool:
@@ -69,7 +70,7 @@ def bring(source: Path, target: Path, how: Images, sha256: str) -> bool:
             with target.open("xb") as file:
                 digest = _digest(source, file)
             if digest != sha256:
-                raise ImageError("its content changed since it was labeled")
+                raise ImageError(CHANGED)
         except ImageError:
             target.unlink()
             raise

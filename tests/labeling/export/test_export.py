@@ -126,7 +126,7 @@ def test_an_image_that_vanished_or_changed_is_a_problem_and_left_out(how: Images
     rows = [json.loads(line) for line in (tmp_path / "out" / "problems.jsonl").read_text().splitlines()]
     assert [(row["image"], row["problem"], row["exported"]) for row in rows] == [
         ("a.png", "the file is gone", False),
-        ("b.png", "its content changed since it was labeled", False),
+        ("b.png", "its content changed since it was labeled; label again to have it", False),
         ("c.png", "not a regular file", False),
     ]
     assert (account["problems"], account["first_problems"], account["pictures"]) == (3, rows, 1)

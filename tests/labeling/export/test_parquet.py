@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from maskpilot.errors import InvalidInput
-from maskpilot.labeling.export import parquet as tables
 from maskpilot.types import Mask
 from tests.labeling.export.runs import NOTHING, export_as, files_of, make_run
-from tests.labeling.samples import drawn_mask
+from tests.labeling.export.written import picture, written
+from tests.labeling.samples import class_labels, drawn_mask, image_labels, label
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
@@ -37,13 +37,11 @@ def test_images_without_labels_have_a_row(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "ROWS", 4)
-    run = make_run(tmp_path, {f"{number}.png": () for number in range(3)})
-    export_as("parquet", run, tmp_path / "out")
-    file = parquet.ParquetFile(tmp_path / "out" / "instances.parquet")
-    assert file.metadata.num_rows == 9
-    assert file.metadata.num_row_groups == 3
+def test_rows_are_written_in_groups(tmp_path: Path) -> None:
+    many = class_labels("ring", *[label("pixel")] * 4100)
+    written(tmp_path, "parquet", picture(labels=image_labels(1, many)))
+    file = parquet.ParquetFile(tmp_path / "instances.parquet")
+    assert [file.metadata.row_group(group).num_rows for group in range(2)] == [4096, 4]
 
 
 def test_without_pyarrow_the_command_to_install_it_is_told(
