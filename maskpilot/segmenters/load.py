@@ -19,6 +19,8 @@ __all__ = ["build_sam3", "load_nano", "load_sam3", "load_untrained", "resolve_de
 
 SAM3_RESOLUTION = 1008  # what the released weights are trained at: sam3/model/sam3_image_processor.py:17
 UNTRAINED_VOCABULARY = ("circle", "square", "triangle", "star", "ring", "red", "green", "blue", "yellow")
+UNTRAINED_SEED = 1
+"""With it, scores lie around a half, so that thresholds do something."""
 
 
 def load_sam3(checkpoint: Path | None = None, device: str = "auto") -> Sam3Segmenter:
@@ -83,18 +85,20 @@ def load_nano(checkpoint: Path | None = None, device: str = "auto") -> Sam3Segme
     )
 
 
-def load_untrained(device: str = "auto", *, config: NanoConfig | None = None, seed: int = 0) -> Sam3Segmenter:
+def load_untrained(
+    device: str = "auto", *, config: NanoConfig | None = None, seed: int = UNTRAINED_SEED
+) -> Sam3Segmenter:
     """The small SAM 3 with random weights: everything works, and every mask is meaningless.
 
-    Its scores are spread around a half, so that thresholds do something. The same seed gives the same masks.
+    The same seed gives the same masks.
 
     Raises:
         InvalidInput: there is no such device.
     """
     where = resolve_device(device)
-    config = config or NanoConfig()
+    config = config or NanoConfig(stride=32)  # 49 candidates are enough where all are meaningless
     model = build_nano(config, UNTRAINED_VOCABULARY, seed=seed, device=where)
-    _spread_scores(model)
+    _spread_scores(model, seed)
     facts = {"weights": "untrained: random numbers", "seed": str(seed)}
     return Sam3Segmenter(
         model, name="untrained", resolution=config.resolution, device=where, facts=lambda: facts
@@ -121,7 +125,11 @@ def _file_facts(path: Path) -> dict[str, str]:
     return {"checkpoint": path.name, "checkpoint_sha256": weights.sha256(path)}
 
 
-def _spread_scores(model: Any) -> None:
+def _spread_scores(model: Any, seed: int) -> None:
+    """Make candidates, which start out alike, and their scores differ."""
+    embedding = model.transformer.decoder.query_embed.weight
     with torch.no_grad():
+        numbers = torch.Generator().manual_seed(seed)
+        embedding.copy_(torch.randn(embedding.shape, generator=numbers))
         model.dot_prod_scoring.prompt_proj.weight.mul_(4)
         model.transformer.decoder.presence_token_head.layers[-1].bias.fill_(0.7)
