@@ -18,6 +18,9 @@ __all__ = ["OVERLAP_SHARE", "Overlap", "overlapping", "resolve"]
 OVERLAP_SHARE = 0.2
 """Two instances overlap where they share at least this much of the smaller one; edges touch a little."""
 
+LEFT_SHARE = 0.5
+"""An instance that keeps less of its pixels is to be reviewed: most likely, one of the two is wrong."""
+
 
 class Overlap(StrEnum):
     """What becomes of pixels that instances of different classes claim."""
@@ -63,8 +66,9 @@ def resolve(classes: Sequence[ClassLabels], rule: Overlap) -> tuple[ClassLabels,
     """Settle who has the pixels that instances of different classes claim.
 
     A pixel goes to one class; instances of one class never take pixels from each other. What is left of an
-    instance keeps its number and score and gets a tight box; one that is left without pixels goes. Under
-    `Overlap.keep` all masks stay, and instances that overlap get `Review.overlap`.
+    instance keeps its number and score and gets a tight box; one that is left without pixels goes, one of
+    which little is left gets `Review.overlap`. Under `Overlap.keep` all masks stay, and those that overlap
+    get it.
 
     Args:
         classes: the labels of one image, in the order of its classes.
@@ -129,7 +133,11 @@ def _without(label: Label, taken: Sequence[Mask]) -> Label | None:
     )
     mask = masks.difference(found.mask, gone)
     box = masks.tight_box(mask)
-    return None if box is None else replace(label, instance=replace(found, mask=mask, box=box))
+    if box is None:
+        return None
+    little = masks.area(mask) < LEFT_SHARE * masks.area(found.mask)
+    review = (*label.review, Review.overlap) if little else label.review
+    return Label(replace(found, mask=mask, box=box), review)
 
 
 def _claims(classes: Sequence[ClassLabels]) -> list[_Claim]:

@@ -59,7 +59,7 @@ class Review(StrEnum):
     near_threshold = "near_threshold"
     """a score near the threshold, of what was found or just missed, and no model that looked at it"""
     overlap = "overlap"
-    """it lies on an instance of another class"""
+    """it lies on an instance of another class, or has lost most of its pixels to one"""
     none_found = "none_found"
     """nothing was found, and no model that confirmed it"""
     too_many = "too_many"

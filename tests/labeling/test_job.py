@@ -212,7 +212,8 @@ def test_what_still_overlaps_goes_by_the_rule() -> None:
     assert [one.labels[0].review for one in kept.classes] == [(Review.overlap,), (Review.overlap,)]
     settled = labeled(job(*both, segmenter=FakeSegmenter(objects), overlap=Overlap.score))
     assert [boxes(one) for one in settled.classes] == [[Box(5, 20, 25, 25)], [Box(5, 5, 25, 20)]]
-    assert not settled.needs_review
+    # A quarter of the cup is left.
+    assert [one.labels[0].review for one in settled.classes] == [(Review.overlap,), ()]
 
 
 def test_hints_reach_only_who_reads() -> None:

@@ -71,6 +71,17 @@ def test_an_instance_that_is_left_without_pixels_goes(rule: Overlap) -> None:
 
 
 @pytest.mark.parametrize("rule", TAKES)
+def test_an_instance_of_which_little_is_left_is_to_be_reviewed(rule: Overlap) -> None:
+    table = of_class("table", ((0, 0, 40, 40), 0.9))
+    mats = of_class("mat", ((10, 0, 41, 40), 0.5), ((20, 0, 60, 40), 0.5))
+    left = resolve([table, mats], rule)[1].labels
+    assert [(one.instance.box, one.review) for one in left] == [
+        (Box(40, 0, 41, 40), (Review.overlap,)),
+        (Box(40, 0, 60, 40), ()),
+    ]
+
+
+@pytest.mark.parametrize("rule", TAKES)
 def test_instances_of_one_class_never_take_pixels_from_each_other(rule: Overlap) -> None:
     cups = of_class("cup", ((0, 0, 20, 20), 0.9), ((10, 0, 30, 20), 0.5))
     assert resolve([cups, class_labels("ghost")], rule) == (cups, class_labels("ghost"))
