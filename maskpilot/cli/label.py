@@ -94,7 +94,7 @@ def label(
     max_rounds: Annotated[int, typer.Option(min=1, help="Rounds of a session at most.")] = 20,
     max_seconds: Annotated[float | None, typer.Option(help="Seconds of a session at most.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens of a session at most.")] = None,
-    max_cost: Annotated[float | None, typer.Option(help="Cost of the whole run at most.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Cost of the whole run at most; needs prices.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The first N files at most.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="N files, drawn by --seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the sample.")] = 0,

@@ -139,11 +139,14 @@ def patient(clock: Clock) -> Callable[[Part], None]:
 
 def test_a_run_waits_for_the_endpoint_and_goes_on_where_it_was(tmp_path: Path) -> None:
     images, calm = photos(tmp_path / "photos", 6), Model()
-    model = Model(lambda grey, query, number: fail_while_down((grey, query, number)))
-    down = True
+    model = Model(lambda grey, query, number: fail_while_down(grey, number))
+    down, cut_off, together = True, set[int](), threading.Barrier(3)
 
-    def fail_while_down(what: tuple[int, str, int]) -> None:
-        if down and what[2] == 1:  # in the middle of a session
+    def fail_while_down(grey: int, number: int) -> None:
+        if down and number == 1:  # in the middle of a session
+            if grey not in cut_off:  # an answer to one of them would be the end of the outage
+                cut_off.add(grey)
+                together.wait(timeout=30)
             raise error(Trouble.no_connection)
 
     def back() -> None:
