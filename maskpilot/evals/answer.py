@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from maskpilot import masks
-from maskpilot.agent import OneShot, Replay, run_session
+from maskpilot.agent import OneShot, Policy, Replay, ReplayedMasks, run_session
 from maskpilot.crew.control import Control, Supervised
 from maskpilot.errors import MaskpilotError, RunFolderError, SessionFailed, TrajectoryError
 from maskpilot.evals.loop_metrics import session_values
@@ -144,7 +144,7 @@ def _session(
     except SessionFailed as failure:
         if not isinstance(failure.__cause__, TrajectoryError):
             raise
-    # The segmenter gives other masks than it did: what was decided on the old ones cannot be gone on with.
+    # The rounds come to something else than they did: what was decided then cannot be gone on with.
     return _run(job, path, sample, truth, loaded, session, None)
 
 
@@ -160,7 +160,10 @@ def _run(
     if recorded is None:
         path.unlink(missing_ok=True)
     policy = Supervised(job.plan.pilot.policy(sample, truth), job.control)
-    decides = Replay(recorded.steps, then=policy) if recorded else policy
+    decides: Policy = policy
+    finds = session
+    if recorded is not None:
+        decides, finds = Replay(recorded.steps, policy), ReplayedMasks(recorded.steps, session)
     setup = Setup(
         query=check_query(sample.query),
         image=loaded.ref,
@@ -170,7 +173,7 @@ def _run(
         **job.setup,
     )
     with TrajectoryWriter(path, resume=recorded) as writer:
-        return run_session(setup, loaded.image, session, decides, recorder=writer)
+        return run_session(setup, loaded.image, finds, decides, recorder=writer)
 
 
 def _recorded(path: Path, sample: Sample, loaded: LoadedImage) -> Trajectory | None:

@@ -20,11 +20,11 @@ from maskpilot.evals.run import Ended, Run, read_run
 from maskpilot.evals.summary import summarise, summary_record
 from maskpilot.evals.types import Sample, Truth
 from maskpilot.runfolder import locked
-from maskpilot.segmenters.scripted import FakeSegmenter, FakeSession
+from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Budget, Decision, Stop, Usage
 from tests.evals.tables import Tables, Told, evaluate
-from tests.shapes import table
+from tests.shapes import CUP_LEFT, block, table
 
 
 @pytest.fixture
@@ -208,17 +208,33 @@ def test_a_session_that_ended_is_scored_as_it_is(tmp_path: Path) -> None:
     assert without_times(again) == without_times(first)
 
 
-def test_paid_rounds_that_no_longer_fit_are_decided_anew(tmp_path: Path) -> None:
-    spent: list[str] = []
-    evaluate(tmp_path / "run", Tables(1), paid(spent))
-    log, results = tmp_path / "run" / "sessions" / "000001.jsonl", tmp_path / "run" / RESULTS
-    results.write_bytes(b"")
+def killed_after_one_round(folder: Path) -> Path:
+    """A run of one sample whose session holds a single round; its log."""
+    evaluate(folder, Tables(1), paid([]))
+    log = folder / "sessions" / "000001.jsonl"
+    (folder / RESULTS).write_bytes(b"")
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]))
-    spent.clear()
-    other = FakeSegmenter([thing for thing in table().objects if "plate" in thing.words])
+    return log
+
+
+def test_paid_rounds_count_though_the_segmenter_gives_almost_the_same_masks(tmp_path: Path) -> None:
+    killed_after_one_round(tmp_path / "run")
+    spent: list[str] = []
+    x0, y0, x1, y1 = CUP_LEFT
+    # As from a batch of another size.
+    other = FakeSegmenter([FakeObject(block(x0, y0, x1, y1 + 1), frozenset({"cup"}), 0.89)])
     run = evaluate(tmp_path / "run", Tables(1), paid(spent), resume=True, segmenter=other)
-    assert set(spent) == {"s0000"}
-    assert ious(run) == {"s0000": 0.0}
+    assert spent == ["s0000"]
+    assert run.usage.calls == 2
+
+
+def test_paid_rounds_that_no_longer_fit_are_decided_anew(tmp_path: Path) -> None:
+    log = killed_after_one_round(tmp_path / "run")
+    log.write_text(log.read_text().replace('"instances": [{"id": 1,', '"instances": [{"id": 7,'))
+    spent: list[str] = []
+    run = evaluate(tmp_path / "run", Tables(1), paid(spent), resume=True)
+    assert spent == ["s0000", "s0000"]
+    assert [one.number for one in run.answered] == [1]
 
 
 def test_failed_samples_are_tried_again_when_asked(tmp_path: Path) -> None:
