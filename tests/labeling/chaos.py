@@ -33,7 +33,7 @@ from tests.labeling.scenery import segmenter_of, small_scenes
 
 CLASSES = (LabelClass("thing", "every thing"), LabelClass("circle"), LabelClass("red", "all that is red"))
 WORKERS = 6
-PASSING_RATE, ANSWERING_RATE = 0.12, 0.08
+PASSING_RATE, ANSWERING_RATE = 0.16, 0.11
 OBJECTS_RATE = 0.4
 """Of second looks."""
 
@@ -63,11 +63,6 @@ class Asked:
     detail: str
 
     @property
-    def part(self) -> int | str:
-        """Which part of the session: a round, with all requests that it takes, or a second look."""
-        return self.round or self.detail
-
-    @property
     def key(self) -> tuple[object, ...]:
         """The same for the same request of another process."""
         return (*self.session, self.round, self.detail)
@@ -78,7 +73,7 @@ class Model:
 
     Attributes:
         before: called with the number of good answers so far before each request is answered.
-        bills: tokens of each answer about a part of a session, by the process that it went to.
+        bills: tokens of each answer about a round, by the process that it went to.
         answered: requests with a good answer, in order.
         faults: how often each was, by name.
     """
@@ -87,9 +82,8 @@ class Model:
         self._lock = threading.Lock()
         self.before: Callable[[int], None] = lambda _: None
         self._times: Counter[tuple[object, ...]] = Counter()
-        self.bills: dict[tuple[Session, int | str], dict[int, list[int]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        self._at: dict[Session, int] = {}
+        self.bills: dict[tuple[Session, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.answered: list[Asked] = []
         self.faults: Counter[str] = Counter()
 
@@ -103,7 +97,9 @@ class Model:
             passing = passing_fault(asked) if again == 0 else None
             answer = (passing or fault).spoil(says, "chat", "test-model")
             self.faults[(passing or fault).name] += 1
-            self.bills[asked.session, asked.part][asked.life].append(billed(answer))
+            # A second look is part of the round that is under way.
+            at = self._at[asked.session] = asked.round or self._at[asked.session]
+            self.bills[asked.session, at][asked.life].append(billed(answer))
             if passing is None:
                 self.answered.append(asked)
         self.before(number)
@@ -111,7 +107,7 @@ class Model:
 
     @property
     def tokens(self) -> int:
-        """What a run must say that it has cost: what went to the last process that asked about each part.
+        """What a run must say that it has cost: what went to the last process that asked about each round.
 
         Those before it died with the answer in their hands.
         """
