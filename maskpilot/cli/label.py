@@ -72,6 +72,11 @@ class OverlapName(StrEnum):
     order = "order"
 
 
+IMAGES, LIMITS = "Which images", "Limits"
+CLUSTER = "On a Ray cluster (docs/scaling.md)"
+"""Panels of --help."""
+
+
 def label(
     images: Annotated[Path, typer.Argument(help="A folder of images, with its subfolders.")],
     out: Annotated[Path, typer.Option(help="Folder for the run; the same command goes on with it.")],
@@ -91,23 +96,43 @@ def label(
     segmenter: SegmenterOption = SegmenterName.sam3,
     tools: Annotated[ToolSet, typer.Option(help="Tools on offer.")] = ToolSet.full,
     workers: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 4,
-    max_rounds: Annotated[int, typer.Option(min=1, help="Rounds of a session at most.")] = 20,
-    max_seconds: Annotated[float | None, typer.Option(help="Seconds of a session at most.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens of a session at most.")] = None,
-    max_cost: Annotated[float | None, typer.Option(help="Cost of the whole run at most; needs prices.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first N files at most.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="N files, drawn by --seed.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the sample.")] = 0,
-    skip_labeled: Annotated[Path | None, typer.Option(help="A COCO file; what it lists is left out.")] = None,
-    start_from: Annotated[
-        Path | None, typer.Option(help="A COCO file; sessions begin with its masks.")
+    max_rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of a session at most.", rich_help_panel=LIMITS)
+    ] = 20,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Seconds of a session at most.", rich_help_panel=LIMITS)
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Failed files too.")] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens of a session at most.", rich_help_panel=LIMITS)
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(help="Cost of the whole run at most; needs prices.", rich_help_panel=LIMITS),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The first N files at most.", rich_help_panel=IMAGES)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="N files, drawn by --seed.", rich_help_panel=IMAGES)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the sample.", rich_help_panel=IMAGES)] = 0,
+    skip_labeled: Annotated[
+        Path | None, typer.Option(help="A COCO file; what it lists is left out.", rich_help_panel=IMAGES)
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="A COCO file; sessions begin with its masks.", rich_help_panel=IMAGES)
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Failed files too.", rich_help_panel=IMAGES)
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Label nothing; say what it would take.")
     ] = False,
     patience: Annotated[
-        float, typer.Option(min=0, help="Minutes to wait for a model that cannot be reached.")
+        float,
+        typer.Option(
+            min=0, help="Minutes to wait for a model that cannot be reached.", rich_help_panel=LIMITS
+        ),
     ] = 60.0,
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
@@ -122,21 +147,28 @@ def label(
     config: ConfigOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
-    max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 64.0,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Refuse larger images.", rich_help_panel=IMAGES)
+    ] = 64.0,
     keep_sessions: Annotated[
         bool, typer.Option("--keep-sessions", help="Keep the logs of all sessions.")
     ] = False,
     engine: Annotated[
-        EngineName, typer.Option(help="local: this machine; ray: a cluster, see docs/scaling.md.")
+        EngineName, typer.Option(help="local: threads on this machine alone.", rich_help_panel=CLUSTER)
     ] = EngineName.local,
     address: Annotated[
-        str | None, typer.Option(help="For ray: the cluster; RAY_ADDRESS, else one on this machine.")
+        str | None,
+        typer.Option(help="The cluster; RAY_ADDRESS, else one on this machine.", rich_help_panel=CLUSTER),
     ] = None,
     segmenters: Annotated[
-        int | None, typer.Option(min=1, help="For ray: processes with a model; one for each GPU.")
+        int | None,
+        typer.Option(min=1, help="Processes with a model; one for each GPU.", rich_help_panel=CLUSTER),
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="For ray: a Parquet file or folder that lists the images of IMAGES.")
+        Path | None,
+        typer.Option(
+            help="A Parquet file or folder that lists the images of IMAGES.", rich_help_panel=CLUSTER
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
