@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 from maskpilot.types import Box, Detections, Exemplar
 
 
@@ -37,4 +38,19 @@ def close(one: Detections, other: Detections) -> bool:
         np.allclose(one.scores, other.scores, atol=1e-5)
         and np.allclose(one.boxes, other.boxes, atol=1e-2)
         and bool(np.mean(one.masks != other.masks) <= 1e-4 if one.masks.size else True)
+    )
+
+
+def fake_segmenter() -> FakeSegmenter:
+    """It finds a star and a circle, both red, and with a low score the sky behind them."""
+    rows, columns = np.ogrid[:60, :90]
+    star = (columns >= 10) & (columns < 40) & (rows >= 10) & (rows < 40)
+    circle = (columns >= 50) & (columns < 80) & (rows >= 20) & (rows < 50)
+    everywhere = (columns >= 0) & (rows >= 0)
+    return FakeSegmenter(
+        [
+            FakeObject(star, frozenset({"red", "star"}), 0.8),
+            FakeObject(circle, frozenset({"red", "circle"}), 0.9),
+            FakeObject(everywhere, frozenset({"star", "sky"}), 0.3),
+        ]
     )

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.segmenters.load import load_untrained
 from maskpilot.segmenters.nano.config import TINY
-from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
+from maskpilot.segmenters.scripted import FakeSegmenter
 from tests.segmenters.contract import SegmenterContract, check_closing
-
-
-def fake() -> FakeSegmenter:
-    rows, columns = np.ogrid[:60, :90]
-    star = (columns >= 10) & (columns < 40) & (rows >= 10) & (rows < 40)
-    circle = (columns >= 50) & (columns < 80) & (rows >= 20) & (rows < 50)
-    everywhere = (columns >= 0) & (rows >= 0)
-    return FakeSegmenter(
-        [
-            FakeObject(star, frozenset({"red", "star"}), 0.8),
-            FakeObject(circle, frozenset({"red", "circle"}), 0.9),
-            FakeObject(everywhere, frozenset({"star", "sky"}), 0.3),
-        ]
-    )
+from tests.segmenters.pictures import fake_segmenter
 
 
 class TestFake(SegmenterContract):
     @pytest.fixture
     def segmenter(self) -> FakeSegmenter:
-        return fake()
+        return fake_segmenter()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +47,7 @@ class TestUntrained(SegmenterContract):
 
 
 def test_a_closed_fake_refuses() -> None:
-    check_closing(fake())
+    check_closing(fake_segmenter())
 
 
 def test_a_closed_sam3_refuses() -> None:

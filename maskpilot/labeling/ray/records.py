@@ -5,8 +5,6 @@ A part lies in `parquet/pending` until the run's database has its rows, and in `
 
 from __future__ import annotations
 
-import os
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +20,7 @@ from maskpilot.labeling.part import PARQUET, PENDING
 from maskpilot.labeling.ray.columns import MARK, SCHEMA, VERSION, read_row, row_of
 from maskpilot.labeling.store import Store
 from maskpilot.labeling.types import Failure
+from maskpilot.runfolder import RunFolder
 from maskpilot.types import Usage
 
 __all__ = ["adopt", "pending", "read_part", "settle", "write_part"]
@@ -38,22 +37,10 @@ def write_part(folder: Path, results: Sequence[Result]) -> Path:
         RunFolderError: the disk is full, or refuses.
     """
     table = pa.Table.from_pylist([row_of(result) for result in results], SCHEMA)
-    path = folder / PARQUET / PENDING / f"{uuid.uuid4().hex}.parquet"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-            try:
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return path
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    name = f"{PARQUET}/{PENDING}/{uuid.uuid4().hex}.parquet"
+    return RunFolder(folder).write(name, content.getvalue().to_pybytes())
 
 
 def pending(folder: Path) -> list[Path]:

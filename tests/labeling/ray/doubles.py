@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from maskpilot.agent import Observation
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.errors import WeightsUnavailable
@@ -17,23 +15,7 @@ from maskpilot.labeling.job import Job
 from maskpilot.labeling.pilots import Pilot, one_shot
 from maskpilot.labeling.types import LabelClass
 from maskpilot.segmenters.base import Segmenter
-from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 from maskpilot.types import Decision, ToolCall, Usage
-
-
-def fake_segmenter() -> Segmenter:
-    """It finds a star and a circle, both red, and with a low score the sky behind them."""
-    rows, columns = np.ogrid[:60, :90]
-    star = (columns >= 10) & (columns < 40) & (rows >= 10) & (rows < 40)
-    circle = (columns >= 50) & (columns < 80) & (rows >= 20) & (rows < 50)
-    everywhere = (columns >= 0) & (rows >= 0)
-    return FakeSegmenter(
-        [
-            FakeObject(star, frozenset({"red", "star"}), 0.8),
-            FakeObject(circle, frozenset({"red", "circle"}), 0.9),
-            FakeObject(everywhere, frozenset({"star", "sky"}), 0.3),
-        ]
-    )
 
 
 def tiny_segmenter() -> Segmenter:

@@ -12,7 +12,8 @@ from maskpilot.labeling.progress import Standing
 from maskpilot.labeling.ray.cluster import Cluster, connected
 from maskpilot.labeling.ray.engine import OnRay
 from maskpilot.labeling.runner import run_labeling
-from tests.labeling.ray.doubles import NotedJob, fake_segmenter
+from tests.labeling.ray.doubles import NotedJob
+from tests.segmenters.pictures import fake_segmenter
 
 __all__ = ["CLUSTER"]
 

@@ -30,7 +30,8 @@ from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.store import LABELS, Store
 from maskpilot.labeling.types import ImageLabels, LabelClass
 from maskpilot.runfolder import RUN
-from tests.labeling.ray.doubles import fake_segmenter, locked_out, nobody_home, red_things
+from tests.labeling.ray.doubles import locked_out, nobody_home, red_things
+from tests.segmenters.pictures import fake_segmenter
 
 pytestmark = [
     pytest.mark.ray,

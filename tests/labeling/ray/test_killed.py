@@ -28,7 +28,8 @@ from maskpilot.labeling.ray.servers import start_servers
 from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.store import LABELS, Store
 from maskpilot.labeling.types import ImageLabels
-from tests.labeling.ray.doubles import NotedJob, fake_segmenter
+from tests.labeling.ray.doubles import NotedJob
+from tests.segmenters.pictures import fake_segmenter
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data")]
 

@@ -15,9 +15,9 @@ from maskpilot.labeling.ray.segmenters import RemoteSegmenter
 from maskpilot.labeling.ray.servers import Packed, SegmenterServer, start_servers
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.types import Detections, PromptState
-from tests.labeling.ray.doubles import fake_segmenter, no_weights, tiny_segmenter
+from tests.labeling.ray.doubles import no_weights, tiny_segmenter
 from tests.segmenters.contract import TEXT, SegmenterContract, check_closing
-from tests.segmenters.pictures import picture, same
+from tests.segmenters.pictures import fake_segmenter, picture, same
 
 pytestmark = pytest.mark.ray
 
