@@ -27,7 +27,7 @@ from maskpilot.segmenters.nano.training.losses import (
     total,
 )
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
-from maskpilot.segmenters.nano.training.pool import Pool, as_sample, build_pool
+from maskpilot.segmenters.nano.training.pool import LONG, LONG_FACTOR, Pool, as_sample, build_pool
 from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt
 from maskpilot.segmenters.nano.training.step import choose, run_batch
 from maskpilot.segmenters.nano.training.stream import Stream, mix_at
@@ -54,6 +54,17 @@ def test_a_pool_holds_what_was_drawn(pool: Pool) -> None:
     assert np.array_equal(expected.owner, found.owner)
     assert np.array_equal(expected.values, found.values)
     assert np.allclose(expected.boxes, found.boxes)
+    scene = make_scene(103)
+    assert pool.aspect[3] == pytest.approx(scene.width / scene.height)
+
+
+def test_long_images_are_drawn_more_often(pool: Pool) -> None:
+    rows = pool.draw(4000, np.random.default_rng(0))
+    drawn = np.bincount(rows, minlength=len(pool)) / len(rows)
+    long = np.maximum(pool.aspect, 1 / pool.aspect) > LONG
+    assert long.any()
+    assert not long.all()
+    assert drawn[long].mean() / drawn[~long].mean() == pytest.approx(LONG_FACTOR, rel=0.15)
 
 
 def test_a_flipped_sample_is_the_mirror_image() -> None:

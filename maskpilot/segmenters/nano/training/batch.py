@@ -91,7 +91,7 @@ def draw_batch(
     pool: Pool, config: NanoConfig, mix: Mix, rng: np.random.Generator, *, images: int, prompts: int
 ) -> Batch:
     """Random scenes of a pool, half of them mirrored, each with as many prompts."""
-    samples = [pool[int(row)] for row in rng.integers(len(pool), size=images)]
+    samples = [pool[row] for row in pool.draw(images, rng).tolist()]
     samples = [flip(sample) if rng.random() < 0.5 else sample for sample in samples]
     asked = [[draw_prompt(sample.values, mix, rng) for _ in range(prompts)] for sample in samples]
     return collate(samples, asked, config, rng)

@@ -26,7 +26,7 @@ __all__ = [
     "to_tensor",
 ]
 
-WEIGHTS = (2.0, 1.0, 1.0, 0.5)
+WEIGHTS = (3.0, 1.0, 1.0, 0.5)
 """Of ATTRIBUTES: shape is the hardest to see."""
 EDGE_WEIGHT, CODE_WEIGHT = 2.0, 1.0
 SMALLEST = 0.03

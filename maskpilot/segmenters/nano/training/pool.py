@@ -23,6 +23,8 @@ WORDS_OF = {
 }
 """Attribute -> its words; an attribute's value is an index into them."""
 ATTRIBUTES = tuple(WORDS_OF)
+LONG, LONG_FACTOR = 1.75, 2.5
+"""Scenes with one side so many times the other are drawn so much oftener: squashing hurts them most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ def build_pool(folder: Path, *, first_seed: int, count: int, resolution: int, wo
         "values": ((count, MAX_OBJECTS, len(ATTRIBUTES)), np.uint8),
         "boxes": ((count, MAX_OBJECTS, 4), np.float32),
         "objects": ((count,), np.uint8),
+        "aspect": ((count,), np.float32),
     }
     for name, (shape, dtype) in shapes.items():
         np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)  # type: ignore[no-untyped-call]
@@ -80,10 +83,12 @@ def build_pool(folder: Path, *, first_seed: int, count: int, resolution: int, wo
 def _fill(folder: Path, first_seed: int, rows: range, resolution: int) -> None:
     pool = Pool(folder, writable=True)
     for row in rows:
-        sample = as_sample(make_scene(first_seed + row), resolution)
+        scene = make_scene(first_seed + row)
+        sample = as_sample(scene, resolution)
         count = len(sample.values)
         pool.image[row], pool.owner[row], pool.objects[row] = sample.image, sample.owner, count
         pool.values[row, :count], pool.boxes[row, :count] = sample.values, sample.boxes
+        pool.aspect[row] = scene.width / scene.height
 
 
 class Pool:
@@ -95,13 +100,19 @@ class Pool:
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         mode: Literal["r+", "r"] = "r+" if writable else "r"
-        self.image, self.owner, self.values, self.boxes, self.objects = (
+        self.image, self.owner, self.values, self.boxes, self.objects, self.aspect = (
             np.load(folder / f"{name}.npy", mmap_mode=mode)
-            for name in ("image", "owner", "values", "boxes", "objects")
+            for name in ("image", "owner", "values", "boxes", "objects", "aspect")
         )
 
     def __len__(self) -> int:
         return len(self.objects)
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Random rows, (count,)."""
+        long = np.abs(np.log(self.aspect)) > np.log(LONG)
+        until = np.where(long, LONG_FACTOR, 1.0).cumsum()
+        return np.searchsorted(until, rng.uniform(0, until[-1], count), side="right")
 
     def __getitem__(self, row: int) -> Sample:
         count = int(self.objects[row])

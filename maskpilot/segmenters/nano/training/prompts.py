@@ -68,7 +68,7 @@ class Mix:
 
     kinds: Mapping[str, float] = field(default_factory=lambda: {"text": 1.0})
     words: tuple[float, float, float] = (0.35, 0.45, 0.2)
-    attributes: tuple[float, float, float, float] = (1.0, 1.0, 0.8, 0.4)
+    attributes: tuple[float, float, float, float] = (1.5, 1.0, 0.8, 0.4)
     absent: float = 0.4
 
 
