@@ -125,12 +125,22 @@ def print_tables(found: Mapping[tuple[str, str], Summary], run: Run, tools: list
     print(table(("policy", *tools), rows))
     last = tools[-1]
     print(f"\nThe loop with the tools `{last}`\n")
-    names = ("policy", "made worse %", "stop regret, points", "too early %", "too late %", "rounds")
+    names = (
+        "policy",
+        "made worse %",
+        "by over a point %",
+        "stop regret, points",
+        "too early %",
+        "too late %",
+        "rounds",
+    )
     rows = [
         [
             title,
-            *(share(found[title, last].loop.get(name)) for name in ("made_worse", "regret", "too_early")),
-            share(found[title, last].loop.get("too_late")),
+            *(
+                share(found[title, last].loop.get(name))
+                for name in ("made_worse", "worse_by_a_point", "regret", "too_early", "too_late")
+            ),
             number(found[title, last].loop.get("rounds")),
         ]
         for title in piloted

@@ -135,9 +135,12 @@ def _gain(session: Values) -> float | None:
     return None if baseline is None else session["result_iou"] - baseline
 
 
-def _made_worse(session: Values) -> float | None:
-    gain = _gain(session)
-    return None if gain is None else float(gain < -EQUAL)
+def _worse_by(more_than: float) -> Callable[[Values], float | None]:
+    def worse(session: Values) -> float | None:
+        gain = _gain(session)
+        return None if gain is None else float(gain < -more_than)
+
+    return worse
 
 
 def _reached(target: float) -> Callable[[Values], float]:
@@ -190,7 +193,16 @@ ALL = (
         _value("one_shot_iou"),
     ),
     LoopMetric("gain", "Gain over one shot", "IoU of the result less that of one shot.", _gain),
-    LoopMetric("made_worse", "Made worse", "Share of samples whose result is below one shot.", _made_worse),
+    LoopMetric(
+        "made_worse", "Made worse", "Share of samples whose result is below one shot.", _worse_by(EQUAL)
+    ),
+    LoopMetric(
+        "worse_by_a_point",
+        "Made worse by over a point",
+        "Share of samples whose result is more than 0.01 of IoU below one shot: another phrase for the same "
+        "objects moves their outlines by less.",
+        _worse_by(0.01),
+    ),
     LoopMetric("reached_85", "Reached .85", "Share of samples with a round at IoU .85.", _reached(0.85)),
     LoopMetric("reached_90", "Reached .90", "Share of samples with a round at IoU .90.", _reached(0.9)),
     LoopMetric(
