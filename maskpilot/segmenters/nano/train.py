@@ -69,8 +69,7 @@ def run(
             done.parent, first_seed=FIRST_SEED, count=scenes, resolution=config.resolution, workers=workers
         )
         done.touch()
-    if distributed.is_initialized():
-        distributed.barrier()
+    _wait_for_others()
     pool = Pool(done.parent)
     model = build_nano(config, VOCABULARY, seed=plan.seed, device=device)
     see_principal_components(model.backbone.vision_backbone.trunk.patch_embed.proj, pool)
@@ -85,7 +84,13 @@ def run(
     path = folder / "nano.safetensors"
     if first:
         export(path, weights.items(), config, VOCABULARY)
+    _wait_for_others()
     return path
+
+
+def _wait_for_others() -> None:
+    if distributed.is_initialized():
+        distributed.barrier()
 
 
 def main(
