@@ -57,8 +57,8 @@ def test_what_images_took_is_read_from_the_run(tmp_path: Path) -> None:
         store.commit(image_labels(3, free))
         found = measured(store)
     assert found.images == 3
-    assert found.tokens == (3150, 1050, 0)
-    assert found.costs == (0.75, 0.25)
+    assert list(found.tokens) == [3150, 1050, 0]
+    assert list(found.costs) == [0.75, 0.25]
     assert statistics.fmean(found.seconds) == 1.5
 
 
