@@ -69,8 +69,7 @@ bench: $(STAMP) ## Ours beside a peer, as ratios; some minutes
 	$(BIN)/python -m benchmarks
 
 nano: $(STAMP) ## Train the small SAM 3 from scratch, then hold it against its gates; hours
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,train]'
-	$(BIN)/python -m maskpilot.segmenters.nano.train --out runs/nano
+	$(BIN)/torchrun --nproc-per-node 2 -m maskpilot.segmenters.nano.train --out runs/nano
 	$(BIN)/python -m maskpilot.segmenters.nano.evaluate --checkpoint runs/nano/nano.safetensors
 
 clean: ## Remove the environment and the caches; runs stay
