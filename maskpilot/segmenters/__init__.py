@@ -13,7 +13,7 @@ from maskpilot.segmenters.base import ImageSession, Segmenter
 __all__ = ["NANO_WEIGHTS", "SEGMENTERS", "ImageSession", "Segmenter", "load_segmenter"]
 
 NANO_WEIGHTS = Path(__file__).parent / "nano" / "weights" / "nano.safetensors"
-"""Where the trained weights of the small SAM 3 lie, in versions that come with them."""
+"""Where the trained weights of the small SAM 3 lie; they come with the package."""
 
 SEGMENTERS = {
     "sam3": "SAM 3 in full size; its weights are gated on the Hugging Face hub",

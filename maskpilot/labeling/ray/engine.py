@@ -19,7 +19,6 @@ import ray
 import ray.data
 
 from maskpilot.crew.ahead import ahead
-from maskpilot.labeling.books import Books
 from maskpilot.labeling.job import Job
 from maskpilot.labeling.labeler import Result
 from maskpilot.labeling.part import Part
@@ -158,7 +157,3 @@ def _pool(data: Any, orders: Orders, sessions: int) -> Any:
         compute=pool,
         num_cpus=PROCESS_CPUS,
     )
-
-
-def _is_known(sha256: str, books: Books) -> bool:
-    return sha256 in books.labeled or sha256 in books.failed
