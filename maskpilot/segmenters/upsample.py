@@ -9,7 +9,7 @@ from torch.nn import functional
 
 __all__ = ["pack", "unpack", "upsample"]
 
-CHUNK_PIXELS = 16_000_000  # 64 MB as float32; a 50-megapixel image goes mask by mask
+CHUNK_PIXELS = 4_000_000  # 16 MB as float32; a 50-megapixel image goes mask by mask
 
 
 def upsample(

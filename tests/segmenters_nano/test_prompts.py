@@ -125,3 +125,13 @@ def test_synonyms_and_plurals_are_said() -> None:
     named = {"shape": WORDS_OF["shape"].index("circle"), "colour": WORDS_OF["colour"].index("red")}
     said = {say(named, rng) for _ in range(100)}
     assert {"red circle", "red circles", "red disc", "scarlet circle"} <= said
+
+
+def test_positive_boxes_are_more_often_on_small_objects() -> None:
+    rng = np.random.default_rng(0)
+    values = objects(rng)
+    values[:, 3] = [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
+    mix = Mix({"box": 0.5, "positive": 0.5})
+    shown = Counter(draw_prompt(values, mix, rng).boxes[0][0] for _ in range(2000))
+    small, large = (sum(shown[index] for index in of) for of in ((0, 1, 2), (7, 8, 9)))
+    assert small > 2 * large > 0

@@ -1,5 +1,6 @@
 """Training: batches, losses and the loop, at a size of seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from maskpilot.segmenters.nano.tokenizer import BOX_ONLY_TEXT
 from maskpilot.segmenters.nano.train import run
 from maskpilot.segmenters.nano.training.attention import look_faster, plain_attention
 from maskpilot.segmenters.nano.training.batch import Batch, collate, draw_batch
+from maskpilot.segmenters.nano.training.checkpoint import start_from
 from maskpilot.segmenters.nano.training.dense import dense_targets, flip
-from maskpilot.segmenters.nano.training.forward import prepare_for_training
+from maskpilot.segmenters.nano.training.forward import Decoded, LayerOutput, prepare_for_training
 from maskpilot.segmenters.nano.training.heads import WAVES, TrainingHeads
 from maskpilot.segmenters.nano.training.loop import Plan, train
 from maskpilot.segmenters.nano.training.losses import (
     LossWeights,
+    decoder_losses,
     mask_losses,
     match_accuracies,
     total,
 )
+from maskpilot.segmenters.nano.training.matcher import Pairs
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
 from maskpilot.segmenters.nano.training.pool import LONG, LONG_FACTOR, Pool, as_sample, build_pool
 from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt
@@ -93,7 +97,9 @@ def test_a_batch_lines_up() -> None:
     ]
     batch = collate([SAMPLE], [prompts], TINY)
     assert batch.counts == (len(EVERYTHING), 0, 1)
-    assert len(batch.boxes) == len(batch.masks) == sum(batch.counts)
+    assert len(batch.boxes) == len(batch.objects) == len(batch.shown) == sum(batch.counts)
+    assert batch.objects.tolist() == [*EVERYTHING, 0]
+    assert batch.shown.tolist() == [*(False for _ in EVERYTHING), True]
     assert batch.exemplar_padding.tolist() == [[True, True], [True, True], [False, False]]
     assert batch.exemplar_labels[:, 2].tolist() == [1, 0]
     assert torch.allclose(batch.exemplars[0, 2], batch.boxes[-1])
@@ -186,6 +192,41 @@ def test_the_whole_recipe_writes_weights_that_load(tmp_path: Path) -> None:
     segmenter.close()
 
 
+def test_a_run_goes_on_from_another_with_larger_images(pool: Pool, tmp_path: Path) -> None:
+    model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
+    plan = Plan(minutes=0.002, image_until=0.0, fusion_until=0.0, images=1, prompts=2)
+    path = tmp_path / "model.pt"
+    learned = train(model, heads, TINY, pool, plan, checkpoint=path, log=lambda _: None)
+
+    larger = replace(TINY, resolution=96)
+    model, heads = build_nano(larger, VOCABULARY, seed=1), TrainingHeads(larger)
+    anchors = model.transformer.decoder.reference_points.weight.clone()
+    start_from(path, model, heads)
+    taken = dict(model.named_parameters())
+    same = "transformer.encoder.layers.0.linear1.weight"
+    assert torch.equal(taken[same], learned[same])
+    assert torch.equal(model.transformer.decoder.reference_points.weight, anchors)
+    places = "backbone.vision_backbone.trunk.pos_embed"
+    assert taken[places].shape[1] == 1 + 12**2
+    corners = (1, 1 + 11, 1 + 11 * 12)
+    old_corners = (1, 1 + 7, 1 + 7 * 8)
+    for new, old in zip(corners, old_corners, strict=True):
+        likeness = torch.cosine_similarity(taken[places][0, new], learned[places][0, old], dim=0)
+        assert likeness > 0.9
+
+
+def test_going_on_from_nothing_says_where_it_looked(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.pt"):
+        start_from(tmp_path / "gone.pt", build_nano(TINY, VOCABULARY), TrainingHeads(TINY))
+
+
+def test_who_goes_on_has_a_part_of_the_curriculum_behind() -> None:
+    plan = Plan(minutes=10.0, done=0.5)
+    assert plan.share(0.0) == 0.5
+    assert plan.share(300.0) == 0.75
+    assert plan.depth(plan.share(0.0)) == "all"
+
+
 def test_depth_grows_and_each_adds_terms(pool: Pool) -> None:
     plan = Plan(minutes=1.0)
     assert [plan.depth(share) for share in (0.0, 0.25, 0.5)] == ["image", "fusion", "all"]
@@ -241,6 +282,31 @@ def test_a_mask_that_fits_costs_less_than_a_shifted_one() -> None:
     nothing = mask_losses(logits.roll(2, dims=2), wanted, box, ~matched)
     assert all(right[name] < 0.01 < wrong[name] for name in right)
     assert all(nothing[name] == 0 for name in nothing)
+
+
+def test_a_mask_is_judged_between_the_centres_of_its_cells() -> None:
+    wanted = torch.zeros(1, 64, 64)
+    wanted[0, 21:28, 40:48] = 1  # in halves of cells: its upper edge cuts a row of cells
+    box = torch.tensor([[44 / 64, 24.5 / 64, 8 / 64, 7 / 64]])
+    logits = torch.full((1, 32, 32), -10.0)
+    logits[0, 11:14, 20:24] = 10
+    whole_cells = mask_losses(logits, wanted, box, torch.ones(1, dtype=torch.bool))
+    logits[0, 10, 20:24] = -3
+    cut_cells = mask_losses(logits, wanted, box, torch.ones(1, dtype=torch.bool))
+    assert all(cut_cells[name] < whole_cells[name] for name in cut_cells)
+
+
+def test_what_a_positive_box_shows_is_to_be_found_for_certain() -> None:
+    prompts = [TrainingPrompt("things", (0,), boxes=boxes) for boxes in ((), ((0, True),))]
+    batch = collate([SAMPLE], [prompts], TINY)
+    logits = torch.zeros(2, TINY.queries, requires_grad=True)
+    loose = batch.boxes[:1] * torch.tensor([1, 1, 2, 2])
+    layer = LayerOutput(logits, loose.expand(2, TINY.queries, 4), torch.zeros(2))
+    pairs = Pairs(torch.tensor([0, 1]), torch.tensor([3, 3]), torch.ones(2, dtype=torch.bool))
+    decoder_losses(Decoded((layer,), torch.zeros(0)), pairs, batch)["score"].backward()
+    assert logits.grad is not None
+    unseen, shown = logits.grad[:, 3].tolist()
+    assert shown < 4 * unseen <= 0
 
 
 def test_prompts_without_targets_are_not_outlined() -> None:

@@ -21,7 +21,7 @@ from maskpilot.scenes import VOCABULARY
 from maskpilot.segmenters.load import resolve_device
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.model import build_nano
-from maskpilot.segmenters.nano.training.checkpoint import export
+from maskpilot.segmenters.nano.training.checkpoint import export, start_from
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 from maskpilot.segmenters.nano.training.loop import Plan, train
 from maskpilot.segmenters.nano.training.patches import see_principal_components
@@ -30,6 +30,7 @@ from maskpilot.segmenters.nano.training.pool import Pool, build_pool
 __all__ = ["LARGE", "SMALL", "run"]
 
 SMALL = NanoConfig(
+    resolution=288,
     vit_width=160,
     vit_depth=4,
     width=80,
@@ -44,9 +45,13 @@ SMALL = NanoConfig(
 )
 """What two CPU cores can train in hours."""
 
-LARGE = NanoConfig(width=96, heads=4, feedforward=384, encoder_layers=3, decoder_layers=3, context_length=10)
+LARGE = NanoConfig(
+    resolution=288, width=96, heads=4, feedforward=384, encoder_layers=3, decoder_layers=3, context_length=10
+)
 """What a GPU can train in half an hour; still fast enough for inference on two CPU cores."""
 
+GOING_ON = 0.5
+"""Share of the curriculum that another run's weights have behind them."""
 FIRST_SEED = 1_000_000
 """Of the scenes to train on; tests, demo and evaluation use seeds below or far above."""
 
@@ -59,8 +64,9 @@ def run(
     plan: Plan,
     device: torch.device,
     workers: int = 1,
+    start: Path | None = None,
 ) -> Path:
-    """Do all of it in a folder; returns the path of the weights."""
+    """Do all of it in a folder, from nothing or from another run's checkpoint; returns the weights' path."""
     folder.mkdir(parents=True, exist_ok=True)
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     done = folder / "pool" / "done"
@@ -74,6 +80,8 @@ def run(
     model = build_nano(config, VOCABULARY, seed=plan.seed, device=device)
     see_principal_components(model.backbone.vision_backbone.trunk.patch_embed.proj, pool)
     heads = TrainingHeads(config).to(device)
+    if start:
+        start_from(start, model, heads)
     with (folder / "log.jsonl").open("a") as file:
 
         def log(record: Mapping[str, float]) -> None:
@@ -96,6 +104,13 @@ def _wait_for_others() -> None:
 def main(
     out: Annotated[Path, typer.Option(help="Folder for scenes, checkpoints, the log and the weights.")],
     minutes: Annotated[float, typer.Option(help="Of training, over all runs into this folder.")] = 180.0,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Go on from another run's model.pt, with the late part of the curriculum."
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     large: Annotated[bool, typer.Option(help="Train the larger model.")] = False,
     images: Annotated[int, typer.Option(help="Images of a step.")] = 10,
     prompts: Annotated[int, typer.Option(help="Prompts on each image of a step.")] = 5,
@@ -111,7 +126,15 @@ def main(
         torch.set_num_threads(1)
         distributed.init_process_group("gloo")
     on_gpu = place.type == "cuda"
-    plan = Plan(minutes=minutes, images=images, prompts=prompts, seed=seed, workers=workers if on_gpu else 0)
+    plan = Plan(
+        minutes=minutes,
+        done=GOING_ON if start else 0.0,
+        images=images,
+        prompts=prompts,
+        rate=rate,
+        seed=seed,
+        workers=workers if on_gpu else 0,
+    )
     path = run(
         out,
         config=LARGE if large else SMALL,
@@ -119,6 +142,7 @@ def main(
         plan=plan,
         device=place,
         workers=workers,
+        start=start,
     )
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 

@@ -12,6 +12,8 @@ __all__ = ["Counts", "auroc", "compare", "interval", "ious", "total"]
 
 SAME = 0.5
 """IoU from which a found mask counts as the object."""
+PIXELS_AT_A_TIME = 16_384
+"""All pixels of hundreds of masks as float32 would be hundreds of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,13 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 def ious(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(n, m) float32 from masks (n, H, W) and (m, H, W)."""
-    first = found.reshape(len(found), found.shape[1] * found.shape[2]).astype(np.float32)
-    second = wanted.reshape(len(wanted), wanted.shape[1] * wanted.shape[2]).astype(np.float32)
-    shared = first @ second.T
-    union = first.sum(1)[:, None] + second.sum(1)[None] - shared
+    pixels = found.shape[1] * found.shape[2]
+    first, second = found.reshape(len(found), pixels), wanted.reshape(len(wanted), pixels)
+    shared = np.zeros((len(found), len(wanted)), np.float32)
+    for start in range(0, pixels, PIXELS_AT_A_TIME):
+        part = slice(start, start + PIXELS_AT_A_TIME)
+        shared += first[:, part].astype(np.float32) @ second[:, part].astype(np.float32).T
+    union = np.count_nonzero(first, axis=1)[:, None] + np.count_nonzero(second, axis=1)[None] - shared
     return np.asarray(shared / np.maximum(union, 1), np.float32)
 
 

@@ -19,14 +19,16 @@ from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt, draw
 __all__ = ["MASK_CELLS", "Batch", "collate", "draw_batch"]
 
 MASK_CELLS = 4
-"""Mask cells per patch and side: the segmentation head upsamples twice by two."""
+"""Mask cells per place and side: the segmentation head upsamples twice by two."""
+FINER = 2
+"""Masks are judged on cells so many times finer: whoever shows them draws them between the cells' centres."""
 JITTER = 0.06
 """How far an exemplar's edges stray, as a share of its size."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """b images, n prompts on them, t targets in all; p exemplars at most for one prompt.
+    """b images with o objects, n prompts on them, t targets in all; p exemplars at most for one prompt.
 
     Attributes:
         images: (b, 3, r, r) float32 in [-1, 1].
@@ -38,7 +40,9 @@ class Batch:
             exemplar_padding: (n, p) bool, True where there is none.
         counts: targets of each prompt; asked_by: (t,) int64, the prompt of each target.
         boxes: (t, 4) float32 cxcywh in [0, 1], prompt by prompt.
-        masks: (t, m, m) float32, covered share of each mask cell.
+        shown: (t,) bool, whether a positive exemplar is this very target.
+        objects: (t,) int64, the target's row in `masks`: (o, 2m, 2m) float32, covered share of each half of a
+            mask cell.
         codes: (b, CODES, m, m) float32, waves of the centre of the object in each mask cell;
             on_object: (b, m, m) float32, 1 where there is one.
         wanted: (n, 1 + 4, 2g, 2g) float32: is a place in the target set; does it match the named value.
@@ -56,6 +60,8 @@ class Batch:
     counts: tuple[int, ...]
     asked_by: torch.Tensor
     boxes: torch.Tensor
+    shown: torch.Tensor
+    objects: torch.Tensor
     masks: torch.Tensor
     codes: torch.Tensor
     on_object: torch.Tensor
@@ -108,7 +114,8 @@ def collate(
     dense = DenseTargets.of(samples, config.grid * DENSE)
     values = dense.values.numpy()
     owners = [owner_at(sample, config.grid * DENSE) for sample in samples]
-    soft = [_soft_masks(sample, config.grid * MASK_CELLS) for sample in samples]
+    soft = [_soft_masks(sample, config.grid * MASK_CELLS * FINER) for sample in samples]
+    first = np.cumsum([0, *(len(part) for part in soft)])
     located = [code_targets(sample, config.grid * MASK_CELLS) for sample in samples]
     named = np.array(
         [[prompt.named.get(name, -1) + 1 for name in ATTRIBUTES] for _, prompt in flat], np.int64
@@ -122,7 +129,8 @@ def collate(
     exemplars, labels, padding = _exemplars(flat, samples, rng)
     counts = tuple(len(prompt.targets) for _, prompt in flat)
     boxes = [samples[row].boxes[list(prompt.targets)] for row, prompt in flat]
-    masks = [soft[row][list(prompt.targets)] for row, prompt in flat]
+    objects = [first[row] + np.array(prompt.targets, np.int64) for row, prompt in flat]
+    shown = [(target, True) in prompt.boxes for _, prompt in flat for target in prompt.targets]
     return Batch(
         images=to_tensor(list(samples)),
         dense=dense,
@@ -135,7 +143,9 @@ def collate(
         counts=counts,
         asked_by=torch.repeat_interleave(torch.tensor(counts)),
         boxes=torch.from_numpy(_centred(np.concatenate(boxes))),
-        masks=torch.from_numpy(np.concatenate(masks)),
+        shown=torch.tensor(shown, dtype=torch.bool),
+        objects=torch.from_numpy(np.concatenate(objects)),
+        masks=torch.from_numpy(np.concatenate(soft)),
         codes=torch.from_numpy(np.stack([codes for codes, _ in located])),
         on_object=torch.from_numpy(np.stack([there for _, there in located])),
         wanted=torch.from_numpy(wanted),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +11,17 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from sam3.model.sam3_image import Sam3Image
 from torch import nn
+from torch.nn import functional
 
 from maskpilot.segmenters.nano.config import NanoConfig
+from maskpilot.segmenters.nano.training.forward import FIXED
 
-__all__ = ["Average", "export", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Average", "export", "read_checkpoint", "start_from", "write_checkpoint"]
+
+PLACES = ("pos_embed", "query_embed.weight")
+"""Parameters with a row for each place of the image."""
 
 
 class Average:
@@ -58,6 +65,39 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
     return state
+
+
+def start_from(path: Path, model: Sam3Image, heads: nn.Module) -> None:
+    """Take over what another training run learned, though its images may have had another size.
+
+    What the model learned of each place is stretched to the new grid; how queries start is kept as built.
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+        RuntimeError: the checkpoint's dimensions are other ones.
+    """
+    state = read_checkpoint(path)
+    if state is None:
+        raise FileNotFoundError(f"no checkpoint at {path}; train writes model.pt into its folder")
+    own = model.state_dict()
+    learned = {
+        name: value for name, value in state["average"].items() if not any(part in name for part in FIXED)
+    }
+    for name, value in learned.items():
+        if value.shape != own[name].shape and name.endswith(PLACES):
+            learned[name] = _stretch(value, own[name].shape)
+    model.load_state_dict({**own, **learned})
+    heads.load_state_dict(state["heads"])
+
+
+def _stretch(value: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Rows of places, (..., places, d), from one square grid to another; rows before the places stay."""
+    rows, wanted = value.shape[-2], shape[-2]
+    before, side, new = rows - math.isqrt(rows) ** 2, math.isqrt(rows), math.isqrt(wanted)
+    grid = value[..., before:, :].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    finer = functional.interpolate(grid, (new, new), mode="bicubic", align_corners=False)
+    places = finer.permute(0, 2, 3, 1).reshape(*value.shape[:-2], new * new, -1)
+    return torch.cat([value[..., :before, :], places], dim=-2)
 
 
 def export(

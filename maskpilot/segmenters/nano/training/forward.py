@@ -17,6 +17,7 @@ from maskpilot.segmenters.nano.training.batch import Batch
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 
 __all__ = [
+    "FIXED",
     "Decoded",
     "Fused",
     "LayerOutput",

@@ -37,6 +37,7 @@ class Plan:
 
     Attributes:
         minutes: of training, over all runs that resume each other.
+        done: share of the curriculum that the weights have behind them.
         image_until: share of the time in which only the image encoder learns, which is cheap.
         fusion_until: share of the time until the decoder joins: it has nothing to read in the fused memory
             until the words are bound to what they name.
@@ -49,16 +50,21 @@ class Plan:
     """
 
     minutes: float
+    done: float = 0.0
     image_until: float = 0.2
     fusion_until: float = 0.3
     images: int = 10
     prompts: int = 5
-    shown: float = 0.2
+    shown: float = 0.35
     rate: float = 1e-3
     trunk_factor: float = 0.7
     seed: int = 0
     workers: int = 0
     save_every: float = 2.0
+
+    def share(self, elapsed: float) -> float:
+        """How far the curriculum is after so many seconds, in [0, 1)."""
+        return self.done + (1 - self.done) * elapsed / (60 * self.minutes)
 
     def depth(self, share: float) -> Depth:
         """How far batches go at a share of the time."""
@@ -106,7 +112,7 @@ def train(
     weights = weights or LossWeights()
     outlined = max(1, round(plan.shown * plan.images * plan.prompts))
     saved = last = time.monotonic()
-    while (share := elapsed / (60 * plan.minutes)) < 1:
+    while (share := plan.share(elapsed)) < 1:
         stream.share.value = share
         optimiser.scale(_rate_at(share, step))
         batch = next(batches).to(device)

@@ -30,6 +30,8 @@ NOTHING_THERE = 0.2
 """Weight of the background where matching is asked: most places are background."""
 SPREAD = 1.0
 """Size that the neck's output is held at: the fusion encoder adds text features of about this size to it."""
+SHOWN = 4.0
+"""Weight of the score of an object that a positive exemplar shows: each such prompt has one."""
 MARGIN = 0.04
 """Around an object's box, as a share of the image's side: what a mask must be told apart from."""
 
@@ -95,11 +97,12 @@ def mask_losses(
     anything else would be heard.
 
     Args:
-        logits, wanted: (k, m, m), `wanted` has covered shares; boxes: (k, 4) cxcywh; matched: (k,) bool, the
-            others are left out.
+        logits: (k, m, m), enlarged here as whoever shows them will; wanted: (k, 2m, 2m), covered shares;
+            boxes: (k, 4) cxcywh; matched: (k,) bool, the others are left out.
     """
     count = matched.sum().clamp(min=1)
-    logits = logits.float()
+    size = wanted.shape[-2:]
+    logits = functional.interpolate(logits.float()[None], size, mode="bilinear", align_corners=False)[0]
     centres = (torch.arange(logits.shape[-1], device=logits.device) + 0.5) / logits.shape[-1]
     reach = boxes[:, 2:] / 2 + MARGIN
     near_x, near_y = ((centres - boxes[:, axis, None]).abs() < reach[:, axis, None] for axis in (0, 1))
@@ -153,13 +156,18 @@ def _layer_terms(layer: LayerOutput, pairs: Pairs, batch: Batch) -> dict[str, to
 
 
 def _score_term(layer: LayerOutput, pairs: Pairs, found: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Focal cross-entropy (arXiv 1708.02002) where a target's score is to say how well its box fits."""
-    fit = box_iou(found, batch.boxes)[0].sqrt() * pairs.matched
+    """Focal cross-entropy (arXiv 1708.02002) where a target's score is to say how well its box fits.
+
+    What a positive exemplar shows is there for certain.
+    """
+    shown = (batch.shown & pairs.matched).float()
+    fit = box_iou(found, batch.boxes)[0].sqrt().maximum(shown) * pairs.matched
     place = pairs.prompts * layer.logits.shape[1] + pairs.queries
     wanted = (
         torch.zeros_like(layer.logits).flatten().scatter_reduce(0, place, fit, "amax").view_as(layer.logits)
     )
     weight = torch.where(wanted > 0, 1.0, layer.logits.detach().sigmoid())
+    weight = weight.flatten().scatter_reduce(0, place, SHOWN * shown, "amax").view_as(wanted)
     entropy = functional.binary_cross_entropy_with_logits(layer.logits, wanted, reduction="none")
     return (weight * entropy).sum() / pairs.matched.sum().clamp(min=1)
 

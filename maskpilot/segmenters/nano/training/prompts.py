@@ -27,6 +27,8 @@ Values = NDArray[np.uint8]
 Named = dict[str, int]
 """Attribute -> the value that a phrase names."""
 
+HARD_TO_SEE = (4.0, 1.5, 1.0)
+"""How much oftener small and medium objects are shown by a positive box: there a box is needed."""
 UNSAID_SIZE = WORDS_OF["size"].index("medium")
 TRIES = 8
 SYNONYMS_SHARE = 0.2
@@ -196,7 +198,7 @@ def _unknown(_values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPr
 
 def _box(values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
     """Boxes alone: one kind; sometimes two kinds, sometimes another kind ruled out."""
-    first = int(rng.integers(len(values)))
+    first = _draw_shown(values, np.arange(len(values)), rng)
     targets = set(kind_of(values, first).tolist())
     boxes = [(first, True)]
     roll = rng.random()
@@ -213,11 +215,17 @@ def _box(values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
     return TrainingPrompt(BOX_ONLY_TEXT, tuple(sorted(targets)), boxes=tuple(boxes))
 
 
+def _draw_shown(values: Values, among: NDArray[np.intp], rng: np.random.Generator) -> int:
+    """One object to put a positive box on; more likely one that is easily missed."""
+    weights = np.array(HARD_TO_SEE)[values[among, ATTRIBUTES.index("size")]]
+    return int(rng.choice(among, p=weights / weights.sum()))
+
+
 def _text_and_positive(values: Values, mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
     """A phrase and an exemplar: one that the phrase describes, or one of another kind to be found as well."""
     prompt = _unknown(values, mix, rng) if rng.random() < 0.1 else _text(values, mix, rng)
-    inside = prompt.targets and rng.random() < 0.5
-    box = int(rng.choice(prompt.targets)) if inside else int(rng.integers(len(values)))
+    inside = prompt.targets and rng.random() < 0.6
+    box = _draw_shown(values, np.array(prompt.targets) if inside else np.arange(len(values)), rng)
     targets = sorted({*prompt.targets, *kind_of(values, box).tolist()})
     return replace(prompt, targets=tuple(targets), boxes=((box, True),))
 

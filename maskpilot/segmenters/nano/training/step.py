@@ -129,5 +129,7 @@ def _outlines(
     queries = found.new_zeros(len(chosen), int(counts[chosen].max()), found.shape[-1])
     queries[into, at] = found
     masks, codes = outline(model, heads, fused, batch, prompts=prompts, queries=queries)
-    terms = mask_losses(masks[into, at], batch.masks[target], batch.boxes[target], pairs.matched[target])
+    terms = mask_losses(
+        masks[into, at], batch.masks[batch.objects[target]], batch.boxes[target], pairs.matched[target]
+    )
     return terms | {"pixels": pixel_loss(codes, batch, prompts)}
