@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FORMATS := $(VENV)-formats
+TRAIN := $(BIN)/torchrun --nproc-per-node 2 -m maskpilot.segmenters.nano.train
 
 .PHONY: help install demo nano test test-full test-foreign test-formats test-ray soak chaos check lint types bench clean
 .DEFAULT_GOAL := help
@@ -69,7 +70,8 @@ bench: $(STAMP) ## Ours beside a peer, as ratios; some minutes
 	$(BIN)/python -m benchmarks
 
 nano: $(STAMP) ## Train the small SAM 3 from scratch, then hold it against its gates; hours
-	$(BIN)/torchrun --nproc-per-node 2 -m maskpilot.segmenters.nano.train --out runs/nano
+	$(TRAIN) --out runs/nano-coarse --resolution 224 --minutes 150
+	$(TRAIN) --out runs/nano --from runs/nano-coarse/model.pt --images 6 --minutes 90
 	$(BIN)/python -m maskpilot.segmenters.nano.evaluate --checkpoint runs/nano/nano.safetensors
 
 clean: ## Remove the environment and the caches; runs stay

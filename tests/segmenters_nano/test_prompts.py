@@ -127,11 +127,10 @@ def test_synonyms_and_plurals_are_said() -> None:
     assert {"red circle", "red circles", "red disc", "scarlet circle"} <= said
 
 
-def test_positive_boxes_are_more_often_on_small_objects() -> None:
+def test_positive_boxes_are_more_often_on_what_is_easily_missed() -> None:
     rng = np.random.default_rng(0)
-    values = objects(rng)
-    values[:, 3] = [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
-    mix = Mix({"box": 0.5, "positive": 0.5})
-    shown = Counter(draw_prompt(values, mix, rng).boxes[0][0] for _ in range(2000))
-    small, large = (sum(shown[index] for index in of) for of in ((0, 1, 2), (7, 8, 9)))
-    assert small > 2 * large > 0
+    values, mix = objects(rng), Mix({"box": 0.5, "positive": 0.5})
+    difficulty = np.array([5.0] * 3 + [1.0] * 7)
+    shown = Counter(draw_prompt(values, mix, rng, difficulty).boxes[0][0] for _ in range(2000))
+    hard, easy = (sum(shown[index] for index in of) for of in ((0, 1, 2), (7, 8, 9)))
+    assert hard > 2 * easy > 0

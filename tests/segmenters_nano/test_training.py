@@ -31,7 +31,15 @@ from maskpilot.segmenters.nano.training.losses import (
 )
 from maskpilot.segmenters.nano.training.matcher import Pairs
 from maskpilot.segmenters.nano.training.optimiser import Optimiser
-from maskpilot.segmenters.nano.training.pool import LONG, LONG_FACTOR, Pool, as_sample, build_pool
+from maskpilot.segmenters.nano.training.pool import (
+    LONG,
+    LONG_FACTOR,
+    Pool,
+    Sample,
+    as_sample,
+    build_pool,
+    difficulty,
+)
 from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt
 from maskpilot.segmenters.nano.training.step import choose, run_batch
 from maskpilot.segmenters.nano.training.stream import Stream, mix_at
@@ -311,8 +319,22 @@ def test_what_a_positive_box_shows_is_to_be_found_for_certain() -> None:
 
 def test_prompts_without_targets_are_not_outlined() -> None:
     rng = np.random.default_rng(0)
-    assert set(choose((0, 3, 0, 1), 4, rng).tolist()) == {1, 3}
-    assert len(choose((0, 0), 4, rng)) == 0
+    assert set(choose((0, 3, 0, 1), np.array([False, True, True, False]), 4, rng).tolist()) == {1, 3}
+    assert len(choose((0, 0), np.array([True, False]), 4, rng)) == 0
+
+
+def test_small_objects_and_those_that_others_cover_are_hard() -> None:
+    owner = np.zeros((64, 64), np.uint8)
+    owner[4:24, 4:24], owner[10:24, 10:24] = 1, 2  # the second lies over the first
+    owner[40:60, 40:60] = 3
+    boxes = np.array([[4, 4, 24, 24], [10, 10, 24, 24], [40, 40, 60, 60]], np.float32) / np.float32(64)
+    values = np.array([[0, 0, 0, size] for size in (2, 2, 2)], np.uint8)
+    image = np.zeros((64, 64, 3), np.uint8)
+    covered, covering, free = difficulty(Sample(image, owner, values, boxes))
+    assert covered > 2 * free
+    assert covering == free == 1
+    values[2, 3] = 0
+    assert difficulty(Sample(image, owner, values, boxes))[2] > 2
 
 
 def test_cells_say_where_the_centre_of_their_object_is() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -110,6 +111,7 @@ def main(
             "--from", help="Go on from another run's model.pt, with the late part of the curriculum."
         ),
     ] = None,
+    resolution: Annotated[int, typer.Option(help="Side of the squares that images become, in pixels.")] = 288,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     large: Annotated[bool, typer.Option(help="Train the larger model.")] = False,
     images: Annotated[int, typer.Option(help="Images of a step.")] = 10,
@@ -137,7 +139,7 @@ def main(
     )
     path = run(
         out,
-        config=LARGE if large else SMALL,
+        config=replace(LARGE if large else SMALL, resolution=resolution),
         scenes=scenes,
         plan=plan,
         device=place,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.training.dense import DenseTargets, code_targets, flip, owner_at, to_tensor
 from maskpilot.segmenters.nano.training.heads import DENSE
-from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, Pool, Sample
+from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, Pool, Sample, difficulty
 from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt, draw_prompt
 
 __all__ = ["MASK_CELLS", "Batch", "collate", "draw_batch"]
@@ -99,7 +99,11 @@ def draw_batch(
     """Random scenes of a pool, half of them mirrored, each with as many prompts."""
     samples = [pool[row] for row in pool.draw(images, rng).tolist()]
     samples = [flip(sample) if rng.random() < 0.5 else sample for sample in samples]
-    asked = [[draw_prompt(sample.values, mix, rng) for _ in range(prompts)] for sample in samples]
+    hard = [difficulty(sample) for sample in samples]
+    asked = [
+        [draw_prompt(sample.values, mix, rng, weights) for _ in range(prompts)]
+        for sample, weights in zip(samples, hard, strict=True)
+    ]
     return collate(samples, asked, config, rng)
 
 

@@ -30,7 +30,7 @@ NOTHING_THERE = 0.2
 """Weight of the background where matching is asked: most places are background."""
 SPREAD = 1.0
 """Size that the neck's output is held at: the fusion encoder adds text features of about this size to it."""
-SHOWN = 4.0
+SHOWN = 6.0
 """Weight of the score of an object that a positive exemplar shows: each such prompt has one."""
 MARGIN = 0.04
 """Around an object's box, as a share of the image's side: what a mask must be told apart from."""

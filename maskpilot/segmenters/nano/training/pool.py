@@ -13,7 +13,7 @@ from PIL import Image
 
 from maskpilot.scenes import COLOURS, MAX_OBJECTS, SHAPES, TEXTURES, Scene, make_scene
 
-__all__ = ["ATTRIBUTES", "WORDS_OF", "Pool", "Sample", "as_sample", "build_pool"]
+__all__ = ["ATTRIBUTES", "WORDS_OF", "Pool", "Sample", "as_sample", "build_pool", "difficulty"]
 
 WORDS_OF = {
     "shape": SHAPES,
@@ -23,6 +23,10 @@ WORDS_OF = {
 }
 """Attribute -> its words; an attribute's value is an index into them."""
 ATTRIBUTES = tuple(WORDS_OF)
+SMALL_FACTORS = (3.0, 1.5, 1.0)
+"""How much more easily small and medium objects are missed than large ones."""
+CROWDED_FACTOR = 8.0
+"""How much more easily an object is missed whose box other objects fill."""
 LONG, LONG_FACTOR = 1.75, 2.5
 """Scenes with one side so many times the other are drawn so much oftener: squashing hurts them most."""
 
@@ -57,6 +61,17 @@ def as_sample(scene: Scene, resolution: int) -> Sample:
     scale = np.array([scene.width, scene.height] * 2, np.float32)
     boxes = np.array([thing.box.xyxy for thing in scene.objects], np.float32).reshape(-1, 4) / scale
     return Sample(image, squashed, np.array(words, np.uint8).reshape(-1, len(ATTRIBUTES)), boxes)
+
+
+def difficulty(sample: Sample) -> NDArray[np.float64]:
+    """How easily each object is missed, (n,), at least 1: small ones are, and those that touch others."""
+    crowded = np.zeros(len(sample.values))
+    for index, box in enumerate(sample.boxes * len(sample.owner)):
+        x0, y0, x1, y1 = np.round(box).astype(int).tolist()
+        owners = sample.owner[y0 : y1 + 1, x0 : x1 + 1]
+        crowded[index] = np.mean((owners > 0) & (owners != index + 1))
+    small = np.array(SMALL_FACTORS)[sample.values[:, ATTRIBUTES.index("size")]]
+    return np.asarray(small * (1 + (CROWDED_FACTOR - 1) * crowded), np.float64)
 
 
 def build_pool(folder: Path, *, first_seed: int, count: int, resolution: int, workers: int = 1) -> None:

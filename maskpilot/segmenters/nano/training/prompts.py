@@ -10,8 +10,9 @@ kind to what the text asks for, a negative one takes its kind away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,9 @@ Values = NDArray[np.uint8]
 """(n, 4): attribute values of the objects of a scene."""
 Named = dict[str, int]
 """Attribute -> the value that a phrase names."""
+Show = Callable[[Sequence[int]], int]
+"""Draws one of some objects to put a positive box on."""
 
-HARD_TO_SEE = (4.0, 1.5, 1.0)
-"""How much oftener small and medium objects are shown by a positive box: there a box is needed."""
 UNSAID_SIZE = WORDS_OF["size"].index("medium")
 TRIES = 8
 SYNONYMS_SHARE = 0.2
@@ -106,17 +107,25 @@ def _synonym(word: str, rng: np.random.Generator) -> str:
     return str(rng.choice(others)) if others and rng.random() < SYNONYMS_SHARE else word
 
 
-def draw_prompt(values: Values, mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
-    """One prompt for a scene."""
+def draw_prompt(
+    values: Values, mix: Mix, rng: np.random.Generator, difficulty: NDArray[np.float64] | None = None
+) -> TrainingPrompt:
+    """One prompt for a scene.
+
+    Args:
+        difficulty: (n,), how much more often than others an object is shown by a positive box; all the same
+            where None.
+    """
+    show = partial(_draw_shown, np.ones(len(values)) if difficulty is None else difficulty, rng)
     kinds = list(mix.kinds)
     weights = np.array([mix.kinds[kind] for kind in kinds])
     kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
     if not len(values) and kind != "unknown":
         kind = "text"
-    return KINDS[kind](values, mix, rng)
+    return KINDS[kind](values, mix, rng, show)
 
 
-def _text(values: Values, mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
+def _text(values: Values, mix: Mix, rng: np.random.Generator, _show: Show) -> TrainingPrompt:
     absent = not len(values) or rng.random() < mix.absent
     named = _draw_named(values, mix, rng)
     if absent and len(values):
@@ -172,7 +181,7 @@ def _swap_one(values: Values, named: Named, rng: np.random.Generator) -> Named:
     return named
 
 
-def _everything(values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
+def _everything(values: Values, _mix: Mix, rng: np.random.Generator, _show: Show) -> TrainingPrompt:
     """Words that name no single shape: "things", "everything red", "round shapes"."""
     if rng.random() < 0.6:
         text = "everything" if rng.random() < 0.5 else say({}, rng)
@@ -189,16 +198,16 @@ def _everything(values: Values, _mix: Mix, rng: np.random.Generator) -> Training
     return TrainingPrompt(" ".join([*words, plural(noun) if rng.random() < 0.5 else noun]), targets)
 
 
-def _unknown(_values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
+def _unknown(_values: Values, _mix: Mix, rng: np.random.Generator, _show: Show) -> TrainingPrompt:
     """A word that it does not know, perhaps beside one that it does: nothing matches."""
     letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz"), int(rng.integers(3, 9)))
     known = [str(rng.choice(WORDS_OF["colour"]))] if rng.random() < 0.4 else []
     return TrainingPrompt(" ".join([*known, "".join(letters)]), ())
 
 
-def _box(values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
+def _box(values: Values, _mix: Mix, rng: np.random.Generator, show: Show) -> TrainingPrompt:
     """Boxes alone: one kind; sometimes two kinds, sometimes another kind ruled out."""
-    first = _draw_shown(values, np.arange(len(values)), rng)
+    first = show(range(len(values)))
     targets = set(kind_of(values, first).tolist())
     boxes = [(first, True)]
     roll = rng.random()
@@ -215,25 +224,25 @@ def _box(values: Values, _mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
     return TrainingPrompt(BOX_ONLY_TEXT, tuple(sorted(targets)), boxes=tuple(boxes))
 
 
-def _draw_shown(values: Values, among: NDArray[np.intp], rng: np.random.Generator) -> int:
+def _draw_shown(difficulty: NDArray[np.float64], rng: np.random.Generator, among: Sequence[int]) -> int:
     """One object to put a positive box on; more likely one that is easily missed."""
-    weights = np.array(HARD_TO_SEE)[values[among, ATTRIBUTES.index("size")]]
+    weights = difficulty[list(among)]
     return int(rng.choice(among, p=weights / weights.sum()))
 
 
-def _text_and_positive(values: Values, mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
+def _text_and_positive(values: Values, mix: Mix, rng: np.random.Generator, show: Show) -> TrainingPrompt:
     """A phrase and an exemplar: one that the phrase describes, or one of another kind to be found as well."""
-    prompt = _unknown(values, mix, rng) if rng.random() < 0.1 else _text(values, mix, rng)
+    prompt = (_unknown if rng.random() < 0.1 else _text)(values, mix, rng, show)
     inside = prompt.targets and rng.random() < 0.6
-    box = _draw_shown(values, np.array(prompt.targets) if inside else np.arange(len(values)), rng)
+    box = show(prompt.targets if inside else range(len(values)))
     targets = sorted({*prompt.targets, *kind_of(values, box).tolist()})
     return replace(prompt, targets=tuple(targets), boxes=((box, True),))
 
 
-def _text_and_negative(values: Values, mix: Mix, rng: np.random.Generator) -> TrainingPrompt:
+def _text_and_negative(values: Values, mix: Mix, rng: np.random.Generator, show: Show) -> TrainingPrompt:
     """A phrase, and an exemplar of what it describes but is not wanted; something is left if possible."""
     for _ in range(TRIES):
-        prompt = _text(values, replace(mix, absent=0.0, words=(0.8, 0.2, 0.0)), rng)
+        prompt = _text(values, replace(mix, absent=0.0, words=(0.8, 0.2, 0.0)), rng, show)
         if not prompt.targets:
             continue
         box = int(rng.choice(prompt.targets))
@@ -241,14 +250,14 @@ def _text_and_negative(values: Values, mix: Mix, rng: np.random.Generator) -> Tr
         if left:
             break
     else:
-        return _text(values, mix, rng)
+        return _text(values, mix, rng, show)
     boxes = [(box, False)]
     if rng.random() < 0.2:
         boxes.insert(int(rng.integers(2)), (int(rng.choice(left)), True))
     return replace(prompt, targets=tuple(left), boxes=tuple(boxes))
 
 
-Drawer = Callable[[Values, Mix, np.random.Generator], TrainingPrompt]
+Drawer = Callable[[Values, Mix, np.random.Generator, Show], TrainingPrompt]
 KINDS: Mapping[str, Drawer] = {
     "text": _text,
     "everything": _everything,

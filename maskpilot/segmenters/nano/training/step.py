@@ -29,6 +29,8 @@ from maskpilot.segmenters.nano.training.matcher import Pairs, match
 __all__ = ["Depth", "Outcome", "choose", "run_batch"]
 
 
+SHOWN_COUNTS = 5
+"""For so many targets counts one that a positive box shows, when it is drawn which prompts to outline."""
 Depth = Literal["image", "fusion", "all"]
 """How far a batch goes: through the image encoder, through fusion too, or to the decoder and masks."""
 
@@ -91,17 +93,23 @@ def run_batch(
         last = decoded.layers[-1]
         pairs = match(last.logits, last.boxes, anchors, batch.boxes, batch.asked_by)
         terms |= decoder_losses(decoded, pairs, batch)
-        chosen = choose(batch.counts, outlined, rng)
+        chosen = choose(batch.counts, batch.exemplar_labels.any(0).cpu().numpy(), outlined, rng)
         if len(chosen):
             terms |= _outlines(model, heads, fused, decoded, pairs, batch, chosen)
     return Outcome(terms, seen, fused, decoded, pairs)
 
 
-def choose(counts: Sequence[int], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Prompts to outline, at most so many; more likely those with more targets, never those without."""
+def choose(
+    counts: Sequence[int], shown: NDArray[np.bool_], most: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Prompts to outline, at most so many; never those without targets.
+
+    More likely those with more targets, and those that show one by a positive box: it is hard to see.
+    """
     chances = np.array(counts, float)
     if not chances.any():
         return np.zeros(0, np.int64)
+    chances += SHOWN_COUNTS * (chances > 0) * shown
     most = min(most, int(np.count_nonzero(chances)))
     return rng.choice(len(counts), most, replace=False, p=chances / chances.sum())
 

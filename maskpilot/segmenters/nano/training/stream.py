@@ -37,11 +37,11 @@ CURRICULUM: tuple[tuple[float, Mix], ...] = (
         1.0,
         Mix(
             {
-                "text": 0.5,
+                "text": 0.44,
                 "everything": 0.14,
                 "unknown": 0.02,
                 "box": 0.13,
-                "positive": 0.09,
+                "positive": 0.15,
                 "negative": 0.12,
             },
             absent=0.35,
