@@ -13,7 +13,6 @@ from maskpilot.refine import prepare
 from maskpilot.report import write_report
 from maskpilot.runfolder import RUN, RunFolder, versions
 from maskpilot.scenes import Scene, SceneQuery, make_scene, queries
-from maskpilot.segmenters import NANO_WEIGHTS
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.trajectory import Trajectory, TrajectoryWriter
 from maskpilot.types import ImageRef, Instance, Mask
@@ -99,11 +98,6 @@ def run_demo(
         watch(samples[-1])
     write_report(folder, trajectories)
     return samples
-
-
-def best_segmenter() -> str:
-    """`nano` where its trained weights come with this version, else `untrained`."""
-    return "nano" if NANO_WEIGHTS.is_file() else "untrained"
 
 
 def demo_record(samples: Sequence[Sample], seconds: float, segmenter: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ def demo(
         Path | None, typer.Option(help="Folder for the run; default: runs/demo, replaced.")
     ] = None,
     segmenter: Annotated[
-        SegmenterName | None, typer.Option(help="Default: nano where its weights are there, else untrained.")
-    ] = None,
+        SegmenterName, typer.Option(help="What to pilot; nano and untrained need no download.")
+    ] = SegmenterName.nano,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,14 +33,13 @@ def demo(
     where = out or Path("runs/demo")
     with locked(where):
         folder = RunFolder.create(where, overwrite=overwrite or out is None)
-        name = segmenter.value if segmenter else work.best_segmenter()
-        say(f"loading the segmenter {name} ...")
+        say(f"loading the segmenter {segmenter.value} ...")
         began = time.monotonic()
-        with closing(load_segmenter(name)) as engine:
+        with closing(load_segmenter(segmenter.value)) as engine:
             tasks = work.demo_tasks()
             watch = _Samples(len(tasks))
             samples = work.run_demo(folder, engine, tasks, watch=watch)
-    record = work.demo_record(samples, time.monotonic() - began, name)
+    record = work.demo_record(samples, time.monotonic() - began, segmenter.value)
     if as_json:
         print_json(record)
     else:

@@ -1,4 +1,4 @@
-"""The contract, on the scripted segmenter and on small SAM 3 models with random weights."""
+"""The contract, on the scripted segmenter on the small SAM 3, and on a smaller one with random weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from maskpilot.segmenters.base import Segmenter
-from maskpilot.segmenters.load import load_untrained
+from maskpilot.segmenters.load import load_nano, load_untrained
 from maskpilot.segmenters.nano.config import TINY
 from maskpilot.segmenters.scripted import FakeSegmenter
 from tests.segmenters.contract import SegmenterContract, check_closing
@@ -28,8 +28,8 @@ def tiny() -> Iterator[Segmenter]:
 
 
 @pytest.fixture(scope="module")
-def untrained() -> Iterator[Segmenter]:
-    segmenter = load_untrained("cpu")
+def nano() -> Iterator[Segmenter]:
+    segmenter = load_nano(device="cpu")
     yield segmenter
     segmenter.close()
 
@@ -40,10 +40,10 @@ class TestTiny(SegmenterContract):
         return tiny
 
 
-class TestUntrained(SegmenterContract):
+class TestNano(SegmenterContract):
     @pytest.fixture
-    def segmenter(self, untrained: Segmenter) -> Segmenter:
-        return untrained
+    def segmenter(self, nano: Segmenter) -> Segmenter:
+        return nano
 
 
 def test_a_closed_fake_refuses() -> None:
