@@ -63,7 +63,8 @@ def _attribute(scene: Scene, rng: np.random.Generator) -> Iterator[SceneQuery]:
 
 def _as_query(scene: Scene, phrase: Phrase, kind: str) -> SceneQuery:
     answer = find(scene, phrase)
-    return SceneQuery(phrase.words(many=len(answer) != 1), kind, answer, phrase.words())
+    text = phrase.words(many=len(answer) != 1)
+    return SceneQuery(text, kind, answer, text)
 
 
 def _absent(scene: Scene, rng: np.random.Generator) -> Iterator[SceneQuery]:
@@ -76,11 +77,13 @@ def _absent(scene: Scene, rng: np.random.Generator) -> Iterator[SceneQuery]:
         ]
         for index in rng.permutation(len(swaps)).tolist():
             if not find(scene, swaps[index]):
-                yield SceneQuery(swaps[index].words(many=True), "absent", (), swaps[index].words())
+                text = swaps[index].words(many=True)
+                yield SceneQuery(text, "absent", (), text)
                 break
     while not scene.objects:
         phrase = Phrase(shape=str(rng.choice(SHAPES)), colour=str(rng.choice(COLOURS)))
-        yield SceneQuery(phrase.words(many=True), "absent", (), phrase.words())
+        text = phrase.words(many=True)
+        yield SceneQuery(text, "absent", (), text)
 
 
 _SWAPPED = {"shape": SHAPES, "colour": COLOURS, "texture": TEXTURES}
