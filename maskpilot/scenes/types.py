@@ -90,8 +90,8 @@ class SceneQuery:
         text: as a person would ask it.
         kind: what it takes to answer it: one of KINDS in `maskpilot.scenes`.
         answer: indices into `Scene.objects`, ascending; empty where nothing matches.
-        phrase: the noun phrase that a skilled annotator would give to SAM for it, which is the text itself
-            where that is one. It may find more than the answer, never less, except where `also` is needed too.
+        phrase: the noun phrase that a skilled annotator would give to SAM for it, the text itself where that
+            is one. It may find more than the answer, never less, except where `also` is needed too.
         also: further phrases, where one cannot find all of the answer.
     """
 
