@@ -40,7 +40,9 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_check(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("datasets", "coco", "--path", coco)
-    assert "4 samples on 2 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "4 samples on 2 images" in said
+    assert "sample 1-1, image 1: cat" in said
     (coco / "images" / "a.jpg").unlink()
     run("datasets", "coco", "--path", coco, "--json", code=1)
     printed = capsys.readouterr()

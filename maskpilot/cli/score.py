@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maskpilot.cli.console import Every, print_json, say
+from maskpilot.cli.console import Every, print_json, printable, say
 from maskpilot.cli.options import JsonOption
 
 __all__ = ["datasets", "score"]
@@ -104,6 +104,9 @@ def _print_check(record: dict[str, Any]) -> None:
     for name, value in record["dataset"].items():
         console.print(Text(f"{name}: {value}"))
     console.print(f"{record['samples']} samples on {record['images']} images")
+    for one in record["first"]:
+        query = " ".join(one["query"].split())[:80]
+        console.print(Text(printable(f"sample {one['sample']}, image {one['image_id']}: {query}")))
     for tag, values in record["tags"].items():
         console.print(Text(f"{tag}: " + ", ".join(f"{value} {count}" for value, count in values.items())))
     for fault in record["faults"]:

@@ -20,6 +20,9 @@ LOOKED_AT = 20
 
 MAX_TAG_VALUES = 20
 
+NAMED = 3
+"""Samples that a check names, so that predictions can be written for their like."""
+
 
 def list_datasets() -> list[dict[str, Any]]:
     """What there is, and what each needs."""
@@ -45,7 +48,8 @@ def check_dataset(
         everything: read every image and truth instead of LOOKED_AT of them.
 
     Returns:
-        facts, number of samples and images, tags, and the faults found in what was looked at.
+        facts, number of samples and images, the first samples, tags, and the faults found in what was looked
+        at.
 
     Raises:
         DatasetError, InvalidInput: it cannot be opened at all.
@@ -64,6 +68,10 @@ def check_dataset(
         "metrics": list(dataset.metrics),
         "samples": len(samples),
         "images": len({sample.image_id for sample in samples}),
+        "first": [
+            {"sample": sample.id, "image_id": sample.image_id, "query": sample.query}
+            for sample in samples[:NAMED]
+        ],
         "tags": {tag: dict(values) for tag, values in tags.items() if len(values) <= MAX_TAG_VALUES},
         "looked_at": len(looked_at),
         "faults": faults,

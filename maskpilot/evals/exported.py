@@ -23,9 +23,9 @@ __all__ = ["Instances"]
 class Instances:
     """Instances by the image's name and the class's.
 
-    An image is the one that the file's name is that of, both without folder and suffix: the data set's own
-    file name where it has such (`image_name`), otherwise the sample's `image_id`. A class is meant where its
-    name or its query is the sample's query or category.
+    An image is the one that the file's name is that of, both without folder and suffix: that of the data
+    set's own file (`image_name`), and of scenes, which have none, the sample's `image_id`. A class is meant
+    where its name or its query is the sample's query or category.
 
     Raises:
         DatasetError: damaged, a score that is no finite number, two images of one name, or no image of the
@@ -53,8 +53,8 @@ class Instances:
                 asked.add((image, category))
         if not self._answers:
             raise DatasetError(
-                f"{path}: has no image and class of {dataset.name} by name; an image file is called after "
-                "the image's id or name in the data set, a class after the query"
+                f"{path}: has no image and class of {dataset.name} by name; an image file is called as in "
+                "the data set (of scenes: after the image_id), a class after the query"
             )
         self._not_asked = sum(len(entries) for pair, entries in found.items() if pair not in asked)
 

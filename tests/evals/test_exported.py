@@ -10,7 +10,7 @@ from maskpilot.evals.commands import score_predictions
 from maskpilot.evals.datasets import open_dataset
 from maskpilot.evals.types import Sample
 from maskpilot.labeling.types import ClassLabels, Label
-from maskpilot.types import Instance
+from maskpilot.types import Instance, Mask
 from tests.evals.datasets import layouts
 from tests.evals.datasets.layouts import HEIGHT, LEFT, RIGHT, WIDTH
 from tests.evals.drawn import as_json, instance
@@ -71,6 +71,34 @@ def test_images_and_classes_are_found_by_name(tmp_path: Path) -> None:
     assert record["metrics"]["ap"]["value"] == 1.0
     assert record["left_out"] == {"predictions for what is not asked": 1}
     assert record["without_predictions"] == 4  # no class of the file is a dog or a traffic light
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "query", "masks"),
+    [
+        ("folder", "a.jpg", "things", (LEFT, RIGHT)),
+        ("refcoco", "COCO_train2014_000000000001.jpg", "the left one", (LEFT,)),
+        ("saco-gold", "1/x.jpg", "red cup", (LEFT, RIGHT)),
+        ("reasonseg", "one.jpg", "What does one sleep on?", (LEFT,)),
+    ],
+)
+def test_images_are_called_after_their_files(
+    name: str, file: str, query: str, masks: tuple[Mask, ...], tmp_path: Path
+) -> None:
+    root = layouts.gold(tmp_path) if name == "saco-gold" else getattr(layouts, name)(tmp_path)
+    annotations = [
+        {"id": number, "image_id": 1, "category_id": 1, "segmentation": as_json(mask), "score": 0.9}
+        for number, mask in enumerate(masks, start=1)
+    ]
+    predictions = exported(
+        tmp_path,
+        images=[{"id": 1, "file_name": file, "width": WIDTH, "height": HEIGHT}],
+        categories=[{"id": 1, "name": query}],
+        annotations=annotations,
+    )
+    record = score_predictions(name, root, predictions)
+    assert record["samples"] - record["without_predictions"] == 1
+    assert record["left_out"] == {}
 
 
 def test_a_query_names_a_class_that_is_called_otherwise(tmp_path: Path) -> None:

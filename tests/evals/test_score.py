@@ -173,6 +173,7 @@ def test_a_check_finds_what_is_missing(tmp_path: Path) -> None:
     layouts.coco(tmp_path)
     good = check_dataset("coco", tmp_path)
     assert (good["samples"], good["images"], good["faults"]) == (4, 2, [])
+    assert good["first"][0] == {"sample": "1-1", "image_id": "1", "query": "cat"}
     assert good["tags"]["present"] == {"yes": 2, "no": 2}
     (tmp_path / "images" / "b.jpg").unlink()
     faults = check_dataset("coco", tmp_path, everything=True)["faults"]

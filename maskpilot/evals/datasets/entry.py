@@ -119,6 +119,10 @@ class Listed:
             self.image(sample)
         return record.truth(self._sizes[sample.id])
 
+    def image_name(self, sample: Sample) -> str:
+        """What the file of the sample's image is called."""
+        return self._record(sample).image.name
+
     def sample_of(self, entry: Mapping[str, Any]) -> str | None:
         """The sample that a record of predictions is about, by "sample" or "image_id"; None for one left out.
 
