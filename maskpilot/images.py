@@ -131,7 +131,7 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
     """Read true masks from an image in which every value but 0 (or black) is one instance.
 
     Args:
-        path: a grey, palette or colour image; lossless.
+        path: a grey (of any depth), palette or colour image; lossless.
         size: (width, height) of the image that the masks belong to.
 
     Raises:
@@ -141,7 +141,9 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
     try:
         with Image.open(io.BytesIO(source), formats=FORMATS) as opened:
             lossy = opened.format in {"JPEG", "MPO"}
-            values = np.asarray(opened if opened.mode in ("1", "L", "P", "I;16") else opened.convert("RGB"))
+            # As they are stored: Pillow would cut what is above 255 down to it.
+            are_values = opened.mode in ("1", "L", "P", "I", "F") or opened.mode.startswith("I;16")
+            values = np.asarray(opened if are_values else opened.convert("RGB"))
     except Exception as error:  # see load_image
         raise ImageError(f"{path}: cannot be read as an image of masks ({type(error).__name__})") from error
     if (values.shape[1], values.shape[0]) != size:
@@ -151,6 +153,8 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
         )
     if values.ndim == 3:
         values = values.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
+    elif values.dtype.kind == "f":
+        values = np.nan_to_num(values)  # no number is no instance
     different = np.unique(values)
     if lossy or len(different) > MAX_TRUE_MASKS:
         what = "a JPEG, which blurs values" if lossy else f"a picture of {len(different)} values"

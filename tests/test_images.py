@@ -197,6 +197,15 @@ def test_numbers_in_a_palette_are_values_whatever_their_colours(tmp_path: Path) 
     assert len(load_truth(saved(tmp_path / "truth.png", picture), (3, 2))) == 2
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
+def test_numbers_above_255_stay_apart(mode: str, tmp_path: Path) -> None:
+    kinds = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4", "F": "<f4"}
+    values = np.array([[0, 300, 400], [256, 300, 0]], kinds[mode])
+    picture = Image.frombytes(mode, (3, 2), values.tobytes())
+    found = load_truth(saved(tmp_path / "truth.tif", picture), (3, 2))
+    assert [masks.area(mask) for mask in found] == [1, 2, 1]
+
+
 def test_what_is_no_image_of_masks_is_refused(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     for name, size, message in (
