@@ -28,8 +28,8 @@ class Instances:
     where its name or its query is the sample's query or category.
 
     Raises:
-        DatasetError: damaged, a score that is no finite number, two images of one name, or no image of the
-            data set among them.
+        DatasetError: damaged, a score that is no finite number, two images of one name here or in the data
+            set, or no image of the data set among them.
     """
 
     def __init__(self, path: Path, dataset: Dataset) -> None:
@@ -44,8 +44,15 @@ class Instances:
         images, classes = self._images(), self._classes()
         self._answers: dict[str, list[tuple[Any, float]]] = {}
         asked = set()
+        image_of: dict[str, str] = {}
         for sample in dataset:
-            image = images.get(_image_name(dataset, sample))
+            name = _image_name(dataset, sample)
+            if name in images and image_of.setdefault(name, sample.image_id) != sample.image_id:
+                raise DatasetError(
+                    f"{path}: {dataset.name} has several images called {name!r}, so names do not tell "
+                    "them apart"
+                )
+            image = images.get(name)
             words = (sample.query, sample.tags.get("category"))
             category = next((classes[word] for word in words if word in classes), None)
             if image is not None and category is not None:

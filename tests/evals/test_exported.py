@@ -1,5 +1,6 @@
 """An exported COCO file is scored as it is, and as the same predictions in another form are."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,14 @@ def test_what_cannot_be_matched_is_refused(changes: dict[str, Any], told: str, t
     layouts.coco(tmp_path)
     with pytest.raises(DatasetError, match=told):
         score_predictions("coco", tmp_path, exported(tmp_path, **changes))
+
+
+def test_images_of_the_data_set_that_share_a_name_are_refused(tmp_path: Path) -> None:
+    layouts.coco(tmp_path)
+    file = tmp_path / "instances.json"
+    content = json.loads(file.read_text())
+    for number, image in enumerate(content["images"]):
+        image["file_name"] = f"{number}/a.jpg"
+    layouts.write(file, content)
+    with pytest.raises(DatasetError, match="several images called 'a'"):
+        score_predictions("coco", tmp_path, exported(tmp_path))
