@@ -24,9 +24,9 @@ APIS = (AUTO, "chat", "responses")
 SECTION = "mllm"
 
 HOW_TO_CONFIGURE = (
-    "no model is configured: name one with --model (and --base-url for an endpoint other than OpenAI's), or "
-    "set MASKPILOT_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY, or write them into the section [mllm] of "
-    "~/.config/maskpilot/config.toml"
+    "no model is configured: name one with --model (and --base-url for an endpoint other than OpenAI's), by "
+    "MASKPILOT_MODEL (and OPENAI_BASE_URL), or in the section [mllm] of ~/.config/maskpilot/config.toml; the "
+    "key stands in OPENAI_API_KEY, or in the variable that --api-key-env names"
 )
 
 VARIABLES = {"model": "MASKPILOT_MODEL", "base_url": "OPENAI_BASE_URL"}
