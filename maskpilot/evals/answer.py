@@ -62,7 +62,8 @@ def answer(job: Job, number: int, sample: Sample) -> Outcome | None:
         if isinstance(error, SessionFailed) and isinstance(error.__cause__, RunFolderError):
             raise error.__cause__ from error
         said = str(error) if isinstance(error, MaskpilotError) else f"{type(error).__name__}: {error}"
-        return attempt.failed(said, error.trajectory.usage if isinstance(error, SessionFailed) else Usage())
+        unlogged = (error.unrecorded if isinstance(error, SessionFailed) else None) or Usage()
+        return attempt.failed(said, unlogged)
 
 
 class _Attempt:
@@ -70,8 +71,10 @@ class _Attempt:
 
     def __init__(self, job: Job, number: int, sample: Sample) -> None:
         self._job, self._number, self._sample = job, number, sample
+        self._path = job.folder.session(number)
         self._truth: Truth | None = None
         self._size: tuple[int, int] | None = None
+        self._wasted = Usage()
 
     def run(self) -> Outcome | None:
         job, sample = self._job, self._sample
@@ -79,7 +82,7 @@ class _Attempt:
             self._size = loaded.image.size
             # After the image: some data sets know its size only then.
             self._truth = truth = job.plan.dataset.truth(sample)
-            trajectory = _session(job, self._number, sample, truth, loaded, session)
+            trajectory = self._session(truth, loaded, session)
             if trajectory.ending is None or trajectory.ending.stop is Stop.interrupted:
                 return None
             one_shot = _one_shot(job, sample, loaded, session) if job.plan.baseline else None
@@ -89,10 +92,47 @@ class _Attempt:
         if job.plan.pictures:
             page = sample_page(score, trajectory, truth, loaded.image)
             job.folder.write(f"samples/{self._number:06d}.html", page)
-        return Outcome(self._number, score, trajectory.usage)
+        return Outcome(self._number, score, trajectory.usage + self._wasted, wasted=self._wasted)
 
-    def failed(self, error: str, usage: Usage) -> Outcome:
-        return Outcome(self._number, self._score({}, error or "failed"), usage, self._worst())
+    def failed(self, error: str, unlogged: Usage) -> Outcome:
+        """The sample as a failure.
+
+        Args:
+            error: why.
+            unlogged: what it cost in the end that is not in the session's log.
+        """
+        recorded = _recorded(self._path)
+        logged, wasted = recorded.usage if recorded else Usage(), self._wasted + unlogged
+        score = self._score({}, error or "failed")
+        try:
+            worst = self._worst()
+        except Exception:  # noqa: BLE001 - what made the sample fail may do so again
+            worst = None
+        return Outcome(self._number, score, logged + wasted, worst, wasted)
+
+    def _session(self, truth: Truth, loaded: LoadedImage, session: ImageSession) -> Trajectory:
+        """Run the sample's session, or what is left of it.
+
+        A session that ended is taken as it is. Of one that did not, rounds that a model was paid for are
+        taken from its log; a policy that costs nothing begins again, and says the same again.
+        """
+        job, path, sample = self._job, self._path, self._sample
+        recorded = _recorded(path)
+        if recorded and not _is_of(recorded, sample, loaded):
+            self._wasted += recorded.usage
+            recorded = None
+        if recorded and recorded.ending and recorded.ending.stop not in UNFINISHED:
+            return recorded
+        if recorded is None or not recorded.usage.calls:
+            return _run(job, path, sample, truth, loaded, session, None)
+        try:
+            return _run(job, path, sample, truth, loaded, session, recorded)
+        except SessionFailed as failure:
+            if not isinstance(failure.__cause__, TrajectoryError):
+                raise
+        # The rounds come to something else than they did: what was decided then cannot be gone on with.
+        self._wasted += recorded.usage
+        return _run(job, path, sample, truth, loaded, session, None)
 
     def _score(self, values: Mapping[str, Any], error: str = "") -> SampleScore:
         sample = self._sample
@@ -108,10 +148,7 @@ class _Attempt:
     def _worst(self) -> dict[str, Any] | None:
         """The worst answer: nothing where something was to be found, the whole image where nothing was."""
         if self._truth is None:
-            try:
-                self._truth = self._job.plan.dataset.truth(self._sample)
-            except MaskpilotError:
-                return None
+            self._truth = self._job.plan.dataset.truth(self._sample)
         if self._size is None:
             sizes = [(mask.width, mask.height) for one in self._truth.annotators for mask in one]
             self._size = next(iter([*sizes, (self._sample.width, self._sample.height)]))
@@ -123,29 +160,6 @@ class _Attempt:
         whole = masks.encode(np.ones((height, width), np.bool_))
         box = masks.tight_box(whole)
         return self._measured(() if box is None else (Instance(1, whole, box, 1.0),))
-
-
-def _session(
-    job: Job, number: int, sample: Sample, truth: Truth, loaded: LoadedImage, session: ImageSession
-) -> Trajectory:
-    """Run a sample's session, or what is left of it.
-
-    A session that ended is taken as it is. Of one that did not, rounds that a model was paid for are taken
-    from its log; a policy that costs nothing begins again, and says the same again.
-    """
-    path = job.folder.session(number)
-    recorded = _recorded(path, sample, loaded)
-    if recorded and recorded.ending and recorded.ending.stop not in UNFINISHED:
-        return recorded
-    if recorded is None or not recorded.usage.calls:
-        return _run(job, path, sample, truth, loaded, session, None)
-    try:
-        return _run(job, path, sample, truth, loaded, session, recorded)
-    except SessionFailed as failure:
-        if not isinstance(failure.__cause__, TrajectoryError):
-            raise
-    # The rounds come to something else than they did: what was decided then cannot be gone on with.
-    return _run(job, path, sample, truth, loaded, session, None)
 
 
 def _run(
@@ -176,17 +190,17 @@ def _run(
         return run_session(setup, loaded.image, finds, decides, recorder=writer)
 
 
-def _recorded(path: Path, sample: Sample, loaded: LoadedImage) -> Trajectory | None:
-    """What an earlier run left of a session; None where it is of no use."""
-    if not path.is_file():
-        return None
+def _recorded(path: Path) -> Trajectory | None:
+    """What an earlier run left of a session; None where it left nothing that can be read."""
     try:
-        recorded = read_trajectory(path)
+        return read_trajectory(path) if path.is_file() else None
     except TrajectoryError:  # killed inside the first line
         return None
+
+
+def _is_of(recorded: Trajectory, sample: Sample, loaded: LoadedImage) -> bool:
     about = recorded.setup
-    same = about.query == sample.query.strip() and about.image.sha256 == loaded.sha256
-    return recorded if same else None
+    return about.query == sample.query.strip() and about.image.sha256 == loaded.sha256
 
 
 def _one_shot(job: Job, sample: Sample, loaded: LoadedImage, session: ImageSession) -> tuple[Instance, ...]:

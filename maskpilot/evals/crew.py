@@ -16,9 +16,10 @@ from maskpilot.evals.opened import OpenImages
 from maskpilot.evals.plan import Plan
 from maskpilot.evals.progress import Standing
 from maskpilot.evals.results import Outcome, ResultsFile
-from maskpilot.evals.run import Ended, session_usage
+from maskpilot.evals.run import Ended
 from maskpilot.evals.types import Sample
 from maskpilot.runfolder import RunFolder, versions
+from maskpilot.types import Usage
 
 __all__ = ["Crew"]
 
@@ -34,6 +35,7 @@ class Crew:
         earlier: outcomes that the run folder holds already, without those that are tried again.
         results: where outcomes go.
         total: samples of the run.
+        spent: what the run has cost so far.
         watch: is told of every outcome.
     """
 
@@ -44,6 +46,7 @@ class Crew:
         earlier: Sequence[Outcome],
         results: ResultsFile,
         total: int,
+        spent: Usage,
         watch: Watch[Standing],
     ) -> None:
         self._plan, self._results, self._watch = plan, results, watch
@@ -52,9 +55,6 @@ class Crew:
         self._iou_sum = 0.0
         for outcome in earlier:
             self._count(outcome)
-        spent = sum(
-            (one.usage for one in earlier), session_usage(folder.path, {one.number for one in earlier})
-        )
         self._control = Control(spent, plan.max_cost)
         self._images = OpenImages(plan.dataset, plan.segmenter, plan.workers)
         facts: dict[str, Any] = {

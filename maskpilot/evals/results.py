@@ -34,12 +34,14 @@ class Outcome:
         usage: what it cost, also where it failed.
         worst: for a failed sample, the values of the worst possible answer; None where not even the truth
             could be read.
+        wasted: the part of `usage` that is in no session log, so that another try does not count it again.
     """
 
     number: int
     score: SampleScore
     usage: Usage = field(default_factory=Usage)
     worst: Mapping[str, Any] | None = None
+    wasted: Usage = field(default_factory=Usage)
 
     @property
     def failed(self) -> bool:
@@ -123,10 +125,9 @@ def read_results(path: Path) -> list[Outcome]:
 
 
 def _after(earlier: Outcome, outcome: Outcome) -> Outcome:
-    """A second try; what the first one cost was spent all the same, unless the session just went on."""
-    if outcome.usage.calls >= earlier.usage.calls > 0:
-        return outcome
-    return replace(outcome, usage=earlier.usage + outcome.usage)
+    """A second try. It counts all that the session's log holds, so that only the rest is to be added."""
+    wasted = earlier.wasted
+    return replace(outcome, usage=outcome.usage + wasted, wasted=outcome.wasted + wasted)
 
 
 def _outcome(record: Mapping[str, Any]) -> Outcome:
@@ -135,6 +136,7 @@ def _outcome(record: Mapping[str, Any]) -> Outcome:
         score=SampleScore(**record["score"]),
         usage=Usage(**record["usage"]),
         worst=record["worst"],
+        wasted=Usage(**record.get("wasted", {})),  # of earlier versions: none
     )
 
 

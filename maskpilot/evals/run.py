@@ -16,7 +16,7 @@ from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Usage
 
-__all__ = ["Ended", "Run", "read_run", "session_usage"]
+__all__ = ["Ended", "Run", "read_run"]
 
 
 class Ended(StrEnum):
@@ -97,11 +97,11 @@ def read_run(path: Path, *, failures_as_zero: bool = False) -> Run:
     if about.get("command") != "eval":
         raise InvalidInput(f"{path}: holds a run of {about.get('command')!r}, expected one of eval")
     outcomes = tuple(read_results(path / RESULTS))
-    unfinished = session_usage(path, {outcome.number for outcome in outcomes})
+    unfinished = _session_usage(path, {outcome.number for outcome in outcomes})
     return Run(path, about, outcomes, failures_as_zero, unfinished=unfinished)
 
 
-def session_usage(path: Path, but: Container[int]) -> Usage:
+def _session_usage(path: Path, but: Container[int]) -> Usage:
     """What the sessions in a run folder have cost, without those of some numbers."""
     total = Usage()
     for log in sorted((path / "sessions").glob("[0-9]*.jsonl")):

@@ -61,10 +61,11 @@ def run_eval(
     with locked(path):
         folder = _folder(plan, samples, path, resume=resume, overwrite=overwrite)
         with ResultsFile(path / RESULTS) as results:
-            known = [one for one in read_run(path).outcomes if not (one.failed and retry_failed)]
+            before = read_run(path)
+            known = [one for one in before.outcomes if not (one.failed and retry_failed)]
             numbers = {outcome.number for outcome in known}
             tasks = [task for task in enumerate(samples, start=1) if task[0] not in numbers]
-            ended = Crew(plan, folder, known, results, len(samples), tell).work(tasks)
+            ended = Crew(plan, folder, known, results, len(samples), before.usage, tell).work(tasks)
     run = read_run(path, failures_as_zero=failures_as_zero)
     return replace(run, ended=ended, samples=tuple(samples))
 

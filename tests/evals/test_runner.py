@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from maskpilot import masks
 from maskpilot.agent import Observation, OneShot, OracleErrors, Policy
 from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderError, SegmenterError
 from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
@@ -235,6 +237,7 @@ def test_paid_rounds_that_no_longer_fit_are_decided_anew(tmp_path: Path) -> None
     run = evaluate(tmp_path / "run", Tables(1), paid(spent), resume=True)
     assert spent == ["s0000", "s0000"]
     assert [one.number for one in run.answered] == [1]
+    assert run.usage.calls == 3
 
 
 def test_failed_samples_are_tried_again_when_asked(tmp_path: Path) -> None:
@@ -256,6 +259,47 @@ def test_failed_samples_are_tried_again_when_asked(tmp_path: Path) -> None:
     assert not again.failed
     assert spent == ["s0001"]  # its first round was paid for already
     assert again.usage.cost == pytest.approx(0.06)
+
+
+def test_what_a_failed_decision_cost_counts(tmp_path: Path) -> None:
+    down = True
+
+    def trouble(sample: Sample, round_: int) -> None:
+        if down and sample.id == "s0001" and round_ == 1:
+            raise PolicyError("cut off", usage=Usage(calls=1, cost=0.5))
+
+    assert evaluate(tmp_path / "run", Tables(3), paid([], trouble)).usage.cost == pytest.approx(0.55)
+    down = False
+    options = {"resume": True, "retry_failed": True}
+    again = evaluate(tmp_path / "run", Tables(3), paid([], trouble), watch=(told := Told()), **options)
+    assert not again.failed
+    assert again.usage.cost == told.standings[-1].cost == pytest.approx(0.56)
+    once_more = evaluate(tmp_path / "run", Tables(3), paid([]), resume=True)
+    assert once_more.usage == again.usage
+
+
+def test_a_sample_that_cannot_be_scored_has_cost_all_the_same(tmp_path: Path) -> None:
+    class Other(Tables):
+        def truth(self, sample: Sample) -> Truth:
+            found = super().truth(sample)
+            return Truth(((masks.encode(np.ones((2, 2), np.bool_)),),)) if sample.id == "s0001" else found
+
+    run = evaluate(tmp_path / "run", Other(3), paid([]))
+    assert [outcome.score.sample for outcome in run.failed] == ["s0001"]
+    assert "expected masks of" in run.failed[0].score.error
+    assert run.usage.cost == pytest.approx(0.06)
+
+
+def test_a_truth_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:
+    class Gone(Tables):
+        def truth(self, sample: Sample) -> Truth:
+            if sample.id == "s0001":
+                raise OSError("the drive is gone")
+            return super().truth(sample)
+
+    run = evaluate(tmp_path / "run", Gone(4), paid([]), failures_as_zero=True)
+    assert [outcome.score.error for outcome in run.failed] == ["OSError: the drive is gone"]
+    assert len(run.scores) == 3
 
 
 def test_a_run_stops_at_its_cost_and_goes_on_with_more(tmp_path: Path) -> None:
