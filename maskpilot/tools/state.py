@@ -6,7 +6,7 @@ state out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from maskpilot import masks
@@ -136,19 +136,34 @@ def refresh(state: SessionState, detections: Detections, roster: Roster) -> tupl
     encoded = [masks.encode(mask) for mask in detections.masks]
     boxes = [masks.tight_box(mask) for mask in encoded]
     visible = [index for index, box in enumerate(boxes) if box is not None]
-    ledger = (*state.locked, *state.dropped)
-    overlaps = masks.iou_matrix([encoded[index] for index in visible], [instance.mask for instance in ledger])
-    fresh = [
-        index
-        for row, index in enumerate(visible)
-        if not ledger or overlaps[row].max() < masks.SAME_OBJECT_IOU
-    ]
-    numbers, roster = roster.enter(
-        (encoded[index] for index in fresh), taken={instance.id for instance in ledger}
-    )
+    settled = _settled(state, [encoded[index] for index in visible], roster)
+    fresh = [index for index, is_settled in zip(visible, settled, strict=True) if not is_settled]
+    taken = {instance.id for instance in (*state.locked, *state.dropped)}
+    numbers, roster = roster.enter((encoded[index] for index in fresh), taken=taken)
     found = tuple(
         Instance(number, encoded[index], box, float(detections.scores[index]), state.prompts.text)
         for number, index in zip(numbers, fresh, strict=True)
         if (box := boxes[index]) is not None
     )
     return replace(state, found=found), roster
+
+
+def _settled(state: SessionState, found: Sequence[Mask], roster: Roster) -> list[bool]:
+    """For each mask, whether the ledger settles it: a locked object once more, or one that was dropped.
+
+    What overlaps a dropped object, but another known one more, is that one: of two masks that overlap, the
+    one that was not dropped stays.
+    """
+    ledger = {instance.id for instance in (*state.locked, *state.dropped)}
+    others = [mask for number, mask in roster.latest.items() if number not in ledger]
+    locked, dropped, other = (
+        masks.iou_matrix(found, known).max(axis=1, initial=0.0)
+        for known in (
+            [instance.mask for instance in state.locked],
+            [instance.mask for instance in state.dropped],
+            others if state.dropped else [],
+        )
+    )
+    same = masks.SAME_OBJECT_IOU
+    settled: list[bool] = ((locked >= same) | ((dropped >= same) & (dropped >= other))).tolist()
+    return settled

@@ -52,6 +52,17 @@ def test_detections_of_dropped_objects_are_not_shown() -> None:
     assert state.shown == ()
 
 
+def test_dropping_one_of_two_that_overlap_leaves_the_other() -> None:
+    first, second = block(0, 0, 10, 10), block(3, 0, 13, 10)  # IoU .54
+    state, roster = refresh(EMPTY, detections(first, second), Roster())
+    state = apply_call(state, ToolCall("drop_masks", {"ids": [1]}), FULL).state
+    for found in ((first, second), (second, first), (second,), (first, block(2, 0, 12, 10))):
+        state, roster = refresh(state, detections(*found), roster)
+        assert [shown.id for shown in state.shown] == [2]
+    state, _ = refresh(state, detections(block(0, 0, 11, 10)), roster)
+    assert state.shown == ()
+
+
 @pytest.mark.parametrize("tool", ["keep_masks", "drop_masks"])
 def test_a_number_in_the_ledger_is_given_to_no_other_mask(tool: str) -> None:
     first, between, last = block(0, 0, 20, 10), block(6, 0, 26, 10), block(12, 0, 32, 10)
