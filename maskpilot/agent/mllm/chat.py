@@ -17,6 +17,7 @@ from maskpilot.agent.mllm.reading import (
     named,
     tokens,
     without_nulls,
+    without_thoughts,
 )
 from maskpilot.types import ToolCall, Usage
 
@@ -168,7 +169,8 @@ def _words(message: Mapping[str, Any]) -> tuple[str, str, str]:
         texts.append(content)
     elif content is not None:
         raise Broken(f"expected words as content, got {kind(content)}")
-    return "".join(texts), next((words for words in hidden if words), ""), "".join(refusals)
+    text, thought = without_thoughts("".join(texts))
+    return text, next((words for words in (*hidden, thought) if words), ""), "".join(refusals)
 
 
 def _sort_part(part: Any, texts: list[str], hidden: list[str], refusals: list[str]) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "parsed",
     "tokens",
     "without_nulls",
+    "without_thoughts",
 ]
 
 UNREADABLE = ""
@@ -30,6 +31,8 @@ UNREADABLE = ""
 
 NAMELESS = "unnamed"
 """Stands for the name of a call that has none: the model is told that there is no such tool, and goes on."""
+
+THOUGHT_BEGINS, THOUGHT_ENDS = "<think>", "</think>"
 
 DEEPEST = 100
 """Levels of nesting that a message may have to be sent back."""
@@ -117,6 +120,20 @@ def without_nulls(value: Any, *, room: int = DEEPEST) -> Any:
     if isinstance(value, Sequence):
         return [None if _is_null(item) else without_nulls(item, room=room - 1) for item in value]
     return value
+
+
+def without_thoughts(text: str) -> tuple[str, str]:
+    """Visible words, and the thoughts that a server without a parser for them leaves in the text before.
+
+    Some templates begin the thought themselves, so that the text has its end alone; one that was cut off has
+    its beginning alone.
+    """
+    thought, end, rest = text.rpartition(THOUGHT_ENDS)
+    if not end:
+        if not text.lstrip().startswith(THOUGHT_BEGINS):
+            return text, ""
+        thought, rest = text, ""
+    return rest.lstrip(), thought.strip().removeprefix(THOUGHT_BEGINS).strip()
 
 
 def _is_null(value: Any) -> bool:

@@ -17,6 +17,7 @@ from maskpilot.agent.mllm.reading import (
     named,
     tokens,
     without_nulls,
+    without_thoughts,
 )
 from maskpilot.types import ToolCall, Usage
 
@@ -111,10 +112,11 @@ def read(data: Any, turn: int) -> Reply:
             _sort_parts(item.get("content"), texts, refusals)
         elif item.get("type") == "reasoning":
             hidden.extend(_reasoning(item))
-    said = "".join(texts) or "".join(refusals)
+    text, thought = without_thoughts("".join(texts))
+    said = text or "".join(refusals)
     return Reply(
         text=said,
-        reasoning="\n".join(hidden),
+        reasoning="\n".join(hidden) or thought,
         calls=tuple(calls),
         end=_end(calls, refusals, why),
         usage=usage(data),

@@ -224,6 +224,14 @@ def finished(reason: Any, **fields: Any) -> Reply:
     return chat.read({"choices": [{"message": fields, "finish_reason": reason}]}, 1)
 
 
+@pytest.mark.parametrize("begin", ["<think>", "\n<think>\n", ""])
+def test_thoughts_that_a_server_leaves_in_the_text_are_no_visible_words(begin: str) -> None:
+    reply = chat.read(message(content=f'{begin}Say {{"calls": []}}?</think>\n\nDone.'), 1)
+    assert (reply.text, reply.reasoning) == ("Done.", 'Say {"calls": []}?')
+    cut_off = finished("length", content="<think>Perhaps")
+    assert (cut_off.text, cut_off.reasoning, cut_off.end) == ("", "Perhaps", "truncated")
+
+
 def test_calls_count_for_more_than_the_finish_reason() -> None:
     calls = [call("{}")]
     for reason in ("stop", "tool_calls", "length", "content_filter", None, 7):
