@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskpilot.agent import Observation, Policy
-from maskpilot.errors import BudgetReached
+from maskpilot.errors import BudgetReached, PolicyError
 from maskpilot.types import Decision, Stop, Usage
 
 __all__ = ["MAX_FAILURES_IN_A_ROW", "Control", "Supervised"]
@@ -66,7 +66,7 @@ class Control:
 
 
 class Supervised:
-    """Asks before every decision whether the run goes on, and counts what each one cost."""
+    """Asks before every decision whether the run goes on, and counts what each one cost, failed ones too."""
 
     def __init__(self, policy: Policy, control: Control) -> None:
         self._policy, self._control = policy, control
@@ -78,6 +78,11 @@ class Supervised:
     def decide(self, observation: Observation) -> Decision:
         if self._control.stopped:
             raise BudgetReached(Stop.interrupted)
-        decision = self._policy.decide(observation)
+        try:
+            decision = self._policy.decide(observation)
+        except PolicyError as error:
+            if error.usage:
+                self._control.add(error.usage)
+            raise
         self._control.add(decision.usage)
         return decision

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
-from maskpilot.errors import PolicyError, RunFolderError, SessionFailed
+from maskpilot.errors import RunFolderError, SessionFailed
 from maskpilot.images import LoadedImage
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.job import Job, label_image
@@ -107,7 +107,7 @@ class Labeler:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
                 cause = _cause(error)
-                wasted += self._cost(error)
+                wasted += unlogged(error) if isinstance(error, SessionFailed) else Usage()
                 if not tries.may_be_mended(cause):
                     failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
                     return Result(seen.path, seen.file, failure=failure, worked=True)
@@ -123,13 +123,6 @@ class Labeler:
         if self._start is not None:
             start = self._start.start(path, image.image.size, self._job.classes)
         return label_image(self._job, image, start=start, logs=self._logs, control=self._control)
-
-    def _cost(self, error: Exception) -> Usage:
-        """What a decision cost that came to nothing."""
-        usage = unlogged(error) if isinstance(error, SessionFailed) else Usage()
-        if isinstance(_cause(error), PolicyError):  # those that were made are counted already
-            self._control.add(usage)
-        return usage
 
 
 class _Tries:

@@ -1,9 +1,16 @@
 """Whether a run goes on."""
 
 import threading
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from maskpilot.crew.control import MAX_FAILURES_IN_A_ROW, Control
-from maskpilot.types import Usage
+import pytest
+
+from maskpilot.agent import Observation
+from maskpilot.crew.control import MAX_FAILURES_IN_A_ROW, Control, Supervised
+from maskpilot.errors import PolicyError, SessionFailed
+from maskpilot.types import Decision, Usage
+from tests.agent.sessions import run
 
 
 def test_a_pause_ends_when_its_time_is_over() -> None:
@@ -35,3 +42,18 @@ def test_failures_in_a_row_stop_a_run_and_one_success_between_them_does_not() ->
         control.saw(failure=True)
     assert control.only_fails
     assert control.stopped
+
+
+class Failing:
+    description: ClassVar[Mapping[str, Any]] = {"name": "failing"}
+
+    def decide(self, observation: Observation) -> Decision:
+        raise PolicyError("down", usage=Usage(calls=1, cost=2.0))
+
+
+def test_a_decision_that_failed_has_cost_what_it_cost() -> None:
+    control = Control(Usage(), max_cost=1.0)
+    with pytest.raises(SessionFailed):
+        run(Supervised(Failing(), control))
+    assert control.usage == Usage(calls=1, cost=2.0)
+    assert control.cost_reached
