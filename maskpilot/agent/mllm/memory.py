@@ -42,6 +42,7 @@ class Memory:
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, str]] = _read(path) if path else {}
         self._lasting: dict[str, dict[str, str]] = {}
+        self._settled = {key for key, entry in self._known.items() if STYLE in entry}
 
     def style(self, key: str) -> CallStyle | None:
         with contextlib.suppress(ValueError):
@@ -57,9 +58,11 @@ class Memory:
         """Begin with this style from now on; in other processes too where that is `sure`.
 
         What a model did once, such as to talk instead of calling a tool, is no reason to ask it in another
-        way for ever.
+        way for ever, nor in every other session where a way that works is known.
         """
-        if self._get(key, STYLE) != style:
+        if self._get(key, STYLE) != style and (sure or key not in self._settled):
+            if sure:
+                self._settled.add(key)
             log.info("%s: tools are called by way of %s from now on: %s", key, style.value, why)
             self._set(key, STYLE, style.value, lasting=sure)
 

@@ -64,7 +64,7 @@ class Meter:
         room = float(wanted)
         if left.max_tokens is not None:
             room = min(room, left.max_tokens - spent.tokens - prompt)
-            if room < LEAST_REPLY:
+            if room < min(wanted, LEAST_REPLY):
                 raise BudgetReached(Stop.max_tokens)
         if left.max_cost is not None and self._prices is not None:
             rest = (left.max_cost - (spent.cost or 0.0)) * MILLION - prompt * self._prices.input

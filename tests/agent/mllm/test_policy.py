@@ -228,6 +228,15 @@ def test_auto_goes_on_to_a_schema_when_the_model_talks_and_calls_nothing(
     assert memory.style(settings().key) is CallStyle.schema
 
 
+def test_one_session_of_talk_changes_nothing_for_the_others_where_native_calls_work() -> None:
+    memory = Memory()
+    session([CUP, FINISH], memory=memory)
+    _, wire = session([TALK, CUP, FINISH], memory=memory)
+    assert [request.style.value for request in wire.requests] == ["native", "schema", "schema"]
+    _, wire = session([CUP, FINISH], memory=memory)
+    assert {request.style for request in wire.requests} == {CallStyle.native}
+
+
 def test_auto_takes_calls_from_the_text_and_stays_with_text() -> None:
     memory = Memory()
     leak = says('Sure. <tool_call>{"name": "set_text_prompt", "arguments": {"text": "cup"}}</tool_call>')
@@ -332,6 +341,12 @@ def test_the_reply_gets_no_more_room_than_is_left() -> None:
     assert second is not None
     assert first == 4096
     assert 128 < second < 9000 - 3010 - 3000
+
+
+def test_a_reply_may_be_given_less_room_than_is_worth_asking_for() -> None:
+    trajectory, wire = session([CUP, FINISH], budget=Budget(max_tokens=100_000), reply_tokens=64)
+    assert stop(trajectory) is Stop.finished
+    assert {request.max_tokens for request in wire.requests} == {64}
 
 
 def test_it_stops_before_a_request_that_would_break_the_cost_limit() -> None:
