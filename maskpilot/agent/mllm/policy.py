@@ -157,9 +157,8 @@ class MllmPolicy:
         except (BudgetReached, PolicyError) as error:
             log.warning("no second look: %s", error)
             return replace(decision, unchecked=str(error))
-        if not opinion.objection:
-            return decision
-        return replace(decision, objections=(opinion.objection,))
+        objections = (opinion.objection,) if opinion.objection else ()
+        return replace(decision, objections=objections, unchecked=opinion.lacking)
 
 
 def _as_told(state: SessionState) -> tuple[object, ...]:

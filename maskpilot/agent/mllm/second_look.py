@@ -39,11 +39,19 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a second look found; nothing where it is satisfied."""
+    """What a second look found; nothing where it is satisfied.
+
+    Attributes:
+        wrong: ids of masks.
+        missed: objects in words.
+        why: in a sentence.
+        lacking: why there is no opinion; else empty.
+    """
 
     wrong: tuple[int, ...] = ()
     missed: tuple[str, ...] = ()
     why: str = ""
+    lacking: str = ""
 
     @property
     def objection(self) -> str:

@@ -126,7 +126,9 @@ class Talk:
                 raise
             self._looks_by = CallStyle.text
             reply = asking.send(replace(request, style=CallStyle.text, schema=None))
-        return opinion_of(reply.text, state) if reply.end is ReplyEnd.complete else Opinion()
+        if reply.end is not ReplyEnd.complete:
+            return Opinion(lacking=f"the reply of the second look was {reply.end.value}")
+        return opinion_of(reply.text, state)
 
     def _begin(self, observation: Observation) -> None:
         width, height = self.frame.sent

@@ -113,6 +113,13 @@ def test_one_that_could_not_be_had_is_recorded() -> None:
     assert [step.decision.unchecked for step in checked.steps] == ["", ""]
 
 
+@pytest.mark.parametrize("end", [ReplyEnd.truncated, ReplyEnd.refused, ReplyEnd.filtered])
+def test_one_that_was_cut_off_or_refused_is_none(end: ReplyEnd) -> None:
+    trajectory, _ = session([CUP, FINISH, Reply('{"wrong_ids": [1]}', end=end)], verify=True)
+    assert stop(trajectory) is Stop.finished
+    assert end.value in trajectory.steps[-1].decision.unchecked
+
+
 def test_an_endpoint_without_schemas_is_asked_in_words() -> None:
     script: Script = [CUP, FINISH, Unsupported("no schema", Feature.schema), MISSED, LOWER, FINISH, CONTENT]
     trajectory, wire = session(script, verify=True)
