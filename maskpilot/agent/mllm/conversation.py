@@ -50,11 +50,6 @@ class Conversation:
         return tuple(entry.message for entry in self._entries)
 
     @property
-    def has_overlay(self) -> bool:
-        """Whether an overlay was shown at all; the latest one is always there."""
-        return any(entry.overlay for entry in self._entries)
-
-    @property
     def is_new(self) -> bool:
         """Nothing but the system message was said."""
         return len(self._entries) == 1
