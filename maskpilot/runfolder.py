@@ -136,9 +136,12 @@ class RunFolder:
         return self.path / "steps.jsonl"
 
     def session(self, number: int) -> Path:
-        """Log of one of many sessions, from 1; its folder is made."""
+        """Log of one of many sessions, from 1; its folder is made. Raises RunFolderError."""
         path = self.path / "sessions" / f"{number:06d}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
         return path
 
     def write(self, name: str, content: bytes | str) -> Path:

@@ -158,3 +158,9 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
         folder.write(RUN, content)
         with pytest.raises(RunFolderError, match=message):
             folder.read_json(RUN)
+
+
+def test_a_folder_of_sessions_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sessions").write_text("a file")
+    with pytest.raises(RunFolderError, match=r"000001.jsonl: cannot be written"):
+        RunFolder(tmp_path).session(1)

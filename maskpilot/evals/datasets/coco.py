@@ -142,25 +142,25 @@ class Classes:
         query = name.replace("_", " ")
         synonyms = [word.replace("_", " ") for word in record.get("synonyms", ()) if isinstance(word, str)]
         width, height = self._coco.size(image)
-        present = category in _present(self._coco, image)
         return Sample(
             id=identity,
             image_id=safe_id(str(image)),
             query=query,
             width=width,
             height=height,
-            tags={"category": name, "present": "yes" if present else "no"},
+            tags={"category": name, "present": "yes" if category in _annotated(self._coco, image) else "no"},
             phrases=tuple(dict.fromkeys([query, *synonyms])),
         )
 
     def _classes(self, image: Any) -> tuple[Any, ...]:
         """Classes to ask for: those present, then those known to be absent, as many as are wanted."""
-        present = _present(self._coco, image)
+        annotated = _annotated(self._coco, image)
+        present = [category for category in self._coco.categories if category in annotated]
         if self._about.name == "lvis":
             known = self._listed(image, "neg_category_ids")
         else:
             known = tuple(self._coco.categories)
-        absent = [category for category in known if category not in present]
+        absent = [category for category in known if category not in annotated]
         if self._negatives is not None and self._negatives < len(absent):
             # Of the image's id, so that it does not matter which images lie beside it.
             draw = random.Random(f"{self._seed}:{image}")  # noqa: S311 (a sample, not a secret)
@@ -191,10 +191,9 @@ def _identity(image: Any, category: Any) -> str:
     return safe_id(f"{image}-{category}")
 
 
-def _present(coco: CocoFile, image: Any) -> tuple[Any, ...]:
-    """Classes of an image's annotations, crowds among them, in the file's order of categories."""
-    annotated = {coco.annotations[one]["category_id"] for one in coco.of_image.get(image, ())}
-    return tuple(category for category in coco.categories if category in annotated)
+def _annotated(coco: CocoFile, image: Any) -> set[Any]:
+    """Classes of an image's annotations, crowds among them."""
+    return {coco.annotations[one]["category_id"] for one in coco.of_image.get(image, ())}
 
 
 def _coco_file(path: Path, split: str | None) -> tuple[Path, str]:

@@ -64,7 +64,10 @@ def _record(file: Path) -> Record:
 
 
 def _read(file: Path) -> Any:
-    source = file.read_bytes()
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
     try:
         return parse_json(source, str(file))
     except DatasetError:

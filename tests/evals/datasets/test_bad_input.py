@@ -349,6 +349,14 @@ def test_lvis_lists_of_unknown_classes(tmp_path: Path) -> None:
         open_dataset("lvis", tmp_path)
 
 
+def test_annotations_that_are_gone_when_they_are_needed(tmp_path: Path) -> None:
+    layouts.reasonseg(tmp_path)
+    dataset = open_dataset("reasonseg", tmp_path)
+    (tmp_path / "val" / "one.json").unlink()
+    with pytest.raises(DatasetError, match=r"one\.json: cannot be read"):
+        truths(dataset)
+
+
 @pytest.mark.parametrize("name", ["refcoco", "coco", "folder", "saco-gold", "reasonseg"])
 def test_a_sample_of_another_data_set(name: str, tmp_path: Path) -> None:
     makers = {
