@@ -39,7 +39,7 @@ FEW = 3
 
 PER_IMAGE = """
 SELECT sum(json_extract(usage, '$.prompt_tokens') + json_extract(usage, '$.completion_tokens')),
-    sum(json_extract(usage, '$.cost')), max(images.seconds)
+    sum(json_extract(usage, '$.cost')), sum(json_extract(usage, '$.calls')), max(images.seconds)
 FROM sessions JOIN images USING (sha256) GROUP BY sha256
 """
 
@@ -50,7 +50,8 @@ class Measured:
 
     Attributes:
         tokens: of all its sessions.
-        costs: likewise; of the images whose cost is known.
+        costs: likewise; of the images whose cost is known, which it is where no model was asked, too; none
+            where no price is known.
         seconds: from opening it to its last mask.
     """
 
@@ -124,10 +125,11 @@ def measured(store: Store) -> Measured:
         RunFolderError: the database cannot be read.
     """
     rows = store.select(PER_IMAGE)
+    costs = tuple(float(cost or 0) for _, cost, calls, _ in rows if cost is not None or not calls)
     return Measured(
-        tokens=tuple(float(tokens or 0) for tokens, _, _ in rows),
-        costs=tuple(float(cost) for _, cost, _ in rows if cost is not None),
-        seconds=tuple(float(seconds) for _, _, seconds in rows),
+        tokens=tuple(float(tokens or 0) for tokens, _, _, _ in rows),
+        costs=costs if any(cost is not None for _, cost, _, _ in rows) else (),
+        seconds=tuple(float(seconds) for _, _, _, seconds in rows),
     )
 
 

@@ -58,8 +58,19 @@ def test_what_images_took_is_read_from_the_run(tmp_path: Path) -> None:
         found = measured(store)
     assert found.images == 3
     assert list(found.tokens) == [3150, 1050, 0]
-    assert list(found.costs) == [0.75, 0.25]
+    assert list(found.costs) == [0.75, 0.25, 0]
     assert statistics.fmean(found.seconds) == 1.5
+
+
+def test_without_prices_no_cost_is_known(tmp_path: Path) -> None:
+    free = replace(class_labels("ring"), usage=Usage())
+    unknown = replace(class_labels("ring"), usage=Usage(calls=2, prompt_tokens=100))
+    with Store(tmp_path / LABELS) as store:
+        store.commit(image_labels(1, free))
+        store.commit(image_labels(2, unknown))
+        assert measured(store).costs == ()
+        store.commit(image_labels(3))
+        assert sorted(measured(store).costs) == [0, 0.75]
 
 
 def test_a_first_request_is_weighed_and_not_sent() -> None:
