@@ -146,7 +146,8 @@ def best_step(steps: Sequence[Step], start: Sequence[Instance] = ()) -> int | No
     """The step after which the shown masks were rated best, the later one of equals.
 
     A step's rating is about what was shown before it; that of the first one counts where the session started
-    with masks. Where nothing was ever rated, the last step.
+    with masks. Of several ratings of the same masks the last one counts: a closer look, or a second one, may
+    have shown what is wrong with them. Where nothing was ever rated, the last step.
 
     Args:
         steps: the rounds.
@@ -155,12 +156,13 @@ def best_step(steps: Sequence[Step], start: Sequence[Instance] = ()) -> int | No
     Returns:
         an index into `steps`; None where there are no steps, or the start was rated best.
     """
-    rated = [
-        (step.rating, number)
-        for number, step in enumerate(steps, start=-1)
+    before = (tuple(start), *(step.instances for step in steps))
+    rated = {
+        shown: (step.rating, number)
+        for number, (step, shown) in enumerate(zip(steps, before, strict=False), start=-1)
         if step.rating is not None and (number >= 0 or start)
-    ]
-    best = max(rated)[1] if rated else len(steps) - 1
+    }
+    best = max(rated.values())[1] if rated else len(steps) - 1
     return best if best >= 0 else None
 
 

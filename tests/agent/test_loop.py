@@ -32,6 +32,16 @@ def test_of_states_rated_alike_the_later_one_is_the_result() -> None:
     assert boxes(run([text("cup"), text("plate", rating=50), finish(rating=50)])) == [PLATE]
 
 
+def test_of_several_ratings_of_the_same_masks_the_last_one_counts() -> None:
+    look = says(("zoom", {"x0": 0, "y0": 0, "x1": 30, "y1": 30}), rating=90)
+    script = [text("cup"), look, text("plate", rating=40)]
+    assert boxes(run([*script, finish(rating=80)])) == [PLATE]
+    assert boxes(run([*script, finish(rating=30)])) == [CUP_LEFT]
+    put_off = says(("finish", {"verdict": "complete"}), rating=90, objections=("mask 1 is wrong",))
+    script = [text("cup"), put_off, text("plate", rating=40), look]
+    assert boxes(run(script, budget=Budget(max_rounds=4))) == [PLATE]
+
+
 def test_ratings_are_taken_from_the_calls_where_the_decision_has_none() -> None:
     rated = says(("set_text_prompt", {"text": "plate", "rating": 90}))
     trajectory = run([text("cup"), rated, says(("finish", {"verdict": "best_effort", "rating": 10}))])
