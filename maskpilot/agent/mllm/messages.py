@@ -35,6 +35,9 @@ MANY = 4
 """This many small masks are worth a contact sheet."""
 
 SHEET_SIDE = 768
+LEAST_SHEET_SIDE = 256
+"""Also beside the picture of a long strip: its short side has no room for tiles."""
+
 MAX_NOTE = 400
 
 
@@ -137,7 +140,8 @@ def overlay_pictures(
     pictures, told = [drawn.image], ["The picture shows the masks over the image."]
     small = _hard_to_see(shown, frame.size, drawn.unlabelled)
     if small:
-        sheets = contact_sheets(observation.image, small, marks=marks, max_side=min(SHEET_SIDE, *frame.sent))
+        side = max(min(SHEET_SIDE, *frame.sent), LEAST_SHEET_SIDE)
+        sheets = contact_sheets(observation.image, small, marks=marks, max_side=side)
         pictures.append(sheets[0])
         told.append(f"The next one shows small masks larger: {listed(one.id for one in small[:30])}.")
     return pictures, told

@@ -63,10 +63,10 @@ def test_a_closer_look_is_sent_as_two_pictures_and_at_most_two_looks() -> None:
     assert "Only the first 2 zooms" in message.text
 
 
-def test_many_small_masks_come_with_a_contact_sheet() -> None:
-    width, height = 900, 600
+@pytest.mark.parametrize(("width", "height"), [(900, 600), (9000, 20)])
+def test_many_small_masks_come_with_a_contact_sheet(width: int, height: int) -> None:
     dots = [
-        FakeObject(block(x, 50, x + 12, 62, width=width, height=height), frozenset({"dot"}), 0.9)
+        FakeObject(block(x, 5, x + 12, 17, width=width, height=height), frozenset({"dot"}), 0.9)
         for x in range(50, 850, 100)
     ]
     image = Image.fromarray(np.zeros((height, width, 3), np.uint8))
@@ -79,6 +79,7 @@ def test_many_small_masks_come_with_a_contact_sheet() -> None:
     )
     message = wire.requests[1].messages[-1]
     assert len(message.pictures) == 2
+    assert message.pictures[1].width > 250
     assert "small masks larger: 1, 2, 3, 4, 5, 6, 7, 8" in message.text
 
 
