@@ -196,3 +196,19 @@ def test_an_ending_that_names_a_round_that_is_not_there_is_refused(tmp_path: Pat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrajectoryError, match=r"nowhere\.jsonl: cannot be read"):
         read_trajectory(tmp_path / "nowhere.jsonl")
+
+
+def test_ctrl_c_before_anything_was_recorded_leaves_no_ending_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    path = tmp_path / "steps.jsonl"
+    monkeypatch.setattr("maskpilot.trajectory.files.append_line", interrupted)
+    with TrajectoryWriter(path) as writer:
+        trajectory = run([], recorder=writer)
+    assert trajectory.ending is not None
+    assert trajectory.ending.stop is Stop.interrupted
+    assert path.read_bytes() == b""

@@ -61,6 +61,7 @@ class TrajectoryWriter:
         self._start = resume.setup.start if resume is not None else ()
         self._to_repeat = list(resume.steps) if resume is not None else []
         self._failed = False
+        self._begun = resume is not None
         try:
             # Unbuffered: what a full disk cut off can be taken back, and closing cannot fail later.
             self._file = path.open("xb" if resume is None else "r+b", buffering=0)
@@ -85,6 +86,7 @@ class TrajectoryWriter:
             )
         if not self._resumes:
             self._write({"kind": "setup", "schema": SCHEMA, **setup_record(setup)})
+            self._begun = True
 
     def step(self, step: Step) -> None:
         if self._to_repeat:
@@ -98,7 +100,7 @@ class TrajectoryWriter:
         self._write({"kind": "step", **step_record(step)})
 
     def end(self, ending: Ending) -> None:
-        if not self._to_repeat:
+        if self._begun and not self._to_repeat:  # Ctrl-C may have come before the first line
             self._write({"kind": "end", **asdict(ending)})
 
     def _write(self, record: Mapping[str, Any]) -> None:
