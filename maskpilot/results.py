@@ -13,18 +13,10 @@ from maskpilot.images import LoadedImage
 from maskpilot.render import Marks, mask_image, overlay
 from maskpilot.report import write_report
 from maskpilot.runfolder import RunFolder
-from maskpilot.trajectory import (
-    Trajectory,
-)
+from maskpilot.trajectory import Trajectory
 from maskpilot.types import Instance
 
-__all__ = [
-    "REPORT",
-    "coco_record",
-    "result_record",
-    "write_results",
-]
-
+__all__ = ["REPORT", "coco_record", "result_record", "write_results"]
 
 REPORT = "report.html"
 """Written last: where it is there, all results of the session are."""

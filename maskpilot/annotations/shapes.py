@@ -13,7 +13,7 @@ from maskpilot import masks
 from maskpilot.errors import DatasetError
 from maskpilot.types import Mask
 
-__all__ = ["empty", "paint", "to_mask"]
+__all__ = ["paint", "to_mask"]
 
 
 def to_mask(segmentation: object, size: tuple[int, int], where: str) -> Mask:
@@ -90,8 +90,3 @@ def _from_polygons(polygons: object, width: int, height: int) -> Mask:
     rles = coco.frPyObjects(polygons, height, width)
     merged = rles[0] if len(rles) == 1 else coco.merge(rles)
     return Mask(width, height, bytes(merged["counts"]))
-
-
-def empty(size: tuple[int, int]) -> Mask:
-    """A mask without pixels, (width, height) in size."""
-    return masks.encode(np.zeros((size[1], size[0]), np.bool_))

@@ -8,7 +8,7 @@ from typing import Any
 
 from maskpilot.crew.settings import differences
 from maskpilot.errors import InvalidInput
-from maskpilot.evals.loop_metrics import LOOP_METRICS
+from maskpilot.evals.loop_metrics import EQUAL, LOOP_METRICS
 from maskpilot.evals.metrics import METRICS, Metric
 from maskpilot.evals.notices import run_notices
 from maskpilot.evals.run import Run
@@ -16,9 +16,6 @@ from maskpilot.evals.statistics import Estimate, paired_mean, paired_sums
 from maskpilot.evals.types import SampleScore
 
 __all__ = ["Comparison", "Difference", "compare", "comparison_record"]
-
-EQUAL = 1e-6
-"""IoU that does not make a win."""
 
 Pair = tuple[SampleScore, SampleScore]
 

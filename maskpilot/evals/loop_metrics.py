@@ -13,7 +13,7 @@ from typing import Any
 from maskpilot.trajectory import Trajectory
 from maskpilot.types import Instance, Mask, Stop, Usage
 
-__all__ = ["LOOP_METRICS", "LoopMetric", "curve", "session_values", "usage_values"]
+__all__ = ["EQUAL", "LOOP_METRICS", "LoopMetric", "curve", "session_values", "usage_values"]
 
 GOOD = 0.85
 """Below this IoU an answer that the policy called finished was finished too early."""

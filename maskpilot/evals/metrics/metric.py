@@ -31,7 +31,6 @@ class Metric:
             Of a mean they are (value, 1).
         finish: sums of the terms -> the metric; None where it is undefined.
         pooled: in place of terms and finish, for a metric that is no function of sums.
-        higher_is_better: always, so far.
 
     Raises:
         ValueError: neither terms with finish nor pooled is given.
@@ -44,15 +43,10 @@ class Metric:
     terms: Callable[[Values], Terms | None] | None = None
     finish: Callable[[Sequence[float]], float | None] | None = None
     pooled: Callable[[Sequence[Values]], float | None] | None = None
-    higher_is_better: bool = True
 
     def __post_init__(self) -> None:
         if (self.terms is None or self.finish is None) == (self.pooled is None):
             raise ValueError(f"Metric {self.name}: expected terms and finish, or pooled")
-
-    def of(self, values: Values) -> float | None:
-        """One sample's own value; None where it has none."""
-        return self.aggregate([values])
 
     def aggregate(self, scores: Sequence[Values]) -> float | None:
         """The metric over samples, from their values; None where it is undefined."""
