@@ -78,7 +78,10 @@ def run_session(
             _try_to_end(recorder, run.ending)
         raise SessionFailed(_said(error), run.trajectory(), unrecorded=run.unrecorded) from error
     if recorder:
-        recorder.end(run.ending)
+        try:
+            recorder.end(run.ending)
+        except MaskpilotError as error:
+            raise SessionFailed(_said(error), run.trajectory()) from error
     return run.trajectory()
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from maskpilot.agent import Scripted, run_session
-from maskpilot.errors import BudgetReached, OutOfMemory, PolicyError, SessionFailed
+from maskpilot.errors import BudgetReached, OutOfMemory, PolicyError, RunFolderError, SessionFailed
 from maskpilot.tools import CORE
-from maskpilot.trajectory import Step, TrajectoryWriter, read_trajectory
+from maskpilot.trajectory import Ending, Step, TrajectoryWriter, read_trajectory
 from maskpilot.types import Budget, Decision, Detections, PromptState, Stop, ToolCall, Usage, Verdict
 from tests.agent.sessions import IMAGE, boxes, finish, run, says, setup, text, threshold
 from tests.shapes import CUP_LEFT, CUP_MIDDLE, HEIGHT, PLATE, WIDTH, table
@@ -249,6 +249,19 @@ def test_a_segmenter_that_fails_is_fatal() -> None:
         run([text("cup"), text("plate")], session=Counting(fails_at=2))
     assert isinstance(caught.value.__cause__, OutOfMemory)
     assert len(caught.value.trajectory.steps) == 1
+
+
+def test_an_ending_that_cannot_be_recorded_is_fatal_and_keeps_the_result(tmp_path: Path) -> None:
+    class Full(TrajectoryWriter):
+        def end(self, ending: Ending) -> None:
+            raise RunFolderError("no space is left")
+
+    with Full(tmp_path / "steps.jsonl") as writer, pytest.raises(SessionFailed, match="no space") as caught:
+        run([text("cup"), finish()], recorder=writer)
+    assert isinstance(caught.value.__cause__, RunFolderError)
+    assert caught.value.trajectory.ending is not None
+    assert caught.value.trajectory.ending.stop is Stop.finished
+    assert boxes(caught.value.trajectory) == [CUP_LEFT]
 
 
 class Counting:
