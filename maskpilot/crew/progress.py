@@ -46,7 +46,10 @@ S_contra = TypeVar("S_contra", bound=Standing, contravariant=True)
 
 
 class Watch(Protocol[S_contra]):
-    """Is told where the run stands, from one thread, and of what a person should know."""
+    """Is told where the run stands, from one thread, and of what a person should know.
+
+    What files and servers said may be in a note as it is: whoever shows it sees to it that it is only text.
+    """
 
     def __call__(self, standing: S_contra, /) -> None: ...
 
@@ -88,7 +91,7 @@ class Lines:
         self.note(line)
 
     def note(self, message: str) -> None:
-        self._out.write(message + "\n")
+        self._out.write(_shown(message) + "\n")
         self._out.flush()
 
 
@@ -120,7 +123,7 @@ class Bar:
         self._progress.update(self._task, completed=standing.finished, description=standing.line)
 
     def note(self, message: str) -> None:
-        self._progress.console.print(message, markup=False, highlight=False)
+        self._progress.console.print(_shown(message), markup=False, highlight=False)
 
 
 def watch_on(out: IO[str] | None = None) -> Bar | Lines:
@@ -147,3 +150,8 @@ def span(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _shown(text: str) -> str:
+    """What files and servers said, on one line, without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

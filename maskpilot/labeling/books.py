@@ -10,7 +10,7 @@ from maskpilot.crew.control import Control
 from maskpilot.crew.progress import Watch
 from maskpilot.labeling.labeler import Result
 from maskpilot.labeling.logs import SessionLogs
-from maskpilot.labeling.progress import Standing, shown
+from maskpilot.labeling.progress import Standing
 from maskpilot.labeling.store import SeenFile, Store
 from maskpilot.labeling.types import Failure, ImageLabels
 from maskpilot.types import Usage
@@ -136,7 +136,7 @@ class Books:
             one = failure if number == 0 else replace(failure, path=path, usage=Usage())
             if one != self._before.get(path):
                 self._store.fail(one, found_again=found_again or number > 0)
-                watch.note(f"failed: {shown(path)}: {shown(one.error)}")
+                watch.note(f"failed: {path}: {one.error}")
 
     def _twin(self, path: str, sha256: str, watch: Watch[Standing]) -> None:
         """A file whose content had its turn already, or has it now."""

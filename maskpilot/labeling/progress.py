@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from maskpilot.crew.progress import eta, span
 
-__all__ = ["Standing", "shown"]
+__all__ = ["Standing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,3 @@ class Standing:
             f"{self.tokens:,} tokens" if self.tokens else "",
         ]
         return ", ".join(part for part in parts if part)
-
-
-def shown(text: str) -> str:
-    """A file's name or an error on one line, without what a terminal would obey."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -54,6 +54,15 @@ def test_a_bar_says_the_line() -> None:
     assert "one is [rotten]" in out.getvalue()
 
 
+def test_words_of_files_and_servers_cannot_steer_the_terminal() -> None:
+    plain, terminal = io.StringIO(), io.StringIO()
+    Lines(plain).note("failed: \x1b[2Jgone\nfor good")
+    with Bar(Console(file=terminal, force_terminal=True, width=80)) as bar:
+        bar.note("failed: \x1b[2Jgone\nfor good")
+    assert plain.getvalue() == "failed: \ufffd[2Jgone\ufffdfor good\n"
+    assert "failed: \ufffd[2Jgone\ufffdfor good" in terminal.getvalue()
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_a_narrow_terminal_gets_the_bar_and_the_whole_line(width: int) -> None:
     long = " ".join(f"{number} apples" for number in range(12))
