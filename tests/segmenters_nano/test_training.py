@@ -15,6 +15,7 @@ from maskpilot.segmenters.nano.config import TINY, NanoConfig
 from maskpilot.segmenters.nano.model import build_nano
 from maskpilot.segmenters.nano.tokenizer import BOX_ONLY_TEXT
 from maskpilot.segmenters.nano.train import run
+from maskpilot.segmenters.nano.training.again import missed
 from maskpilot.segmenters.nano.training.attention import look_faster, plain_attention
 from maskpilot.segmenters.nano.training.batch import Batch, collate, draw_batch
 from maskpilot.segmenters.nano.training.checkpoint import start_from
@@ -352,6 +353,32 @@ def test_a_seed_decides_the_batches(pool: Pool) -> None:
         return next(stream.load(workers=0, pin=False)).texts
 
     assert texts(1) == texts(1) != texts(2)
+
+
+def test_what_was_missed_is_asked_again_with_a_box_on_it(pool: Pool) -> None:
+    model, heads = build_nano(TINY, VOCABULARY), TrainingHeads(TINY)
+    prepare_for_training(model)
+    rng = np.random.default_rng(0)
+    stream = Stream(pool, TINY, images=4, prompts=3, seed=(1,))
+    batches = stream.load(workers=0, pin=False)
+    stream.share.value = 0.9
+    batch = next(batches)
+    # A model that has learned nothing misses about everything.
+    again = missed(run_batch(model, heads, batch, rng), batch, pool, rng)
+    assert 1 <= len(again) <= 2
+    stream.ask_again(again)
+    stream.ask_again(again[::-1])  # while others wait: dropped
+    following = next(batches).drawn
+    asked = {(one.row, one.flipped): one.prompts for one in batch.drawn}
+    for one, expected in zip(following, again, strict=False):
+        assert (one.row, one.flipped) == (expected.row, expected.flipped)
+        assert one.prompts[: len(expected.prompts)] == expected.prompts
+        for prompt in expected.prompts:
+            before = next(p for p in asked[one.row, one.flipped] if p.text == prompt.text and not p.boxes)
+            ((shown, positive),) = prompt.boxes
+            assert positive
+            assert shown in before.targets
+    assert not [one for one in next(batches).drawn if one in following]
 
 
 def test_the_curriculum_begins_with_single_words_and_ends_with_everything() -> None:

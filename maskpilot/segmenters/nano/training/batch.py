@@ -16,7 +16,7 @@ from maskpilot.segmenters.nano.training.heads import DENSE
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, Pool, Sample, difficulty
 from maskpilot.segmenters.nano.training.prompts import Mix, TrainingPrompt, draw_prompt
 
-__all__ = ["MASK_CELLS", "Batch", "collate", "draw_batch"]
+__all__ = ["MASK_CELLS", "Batch", "Drawn", "collate", "draw_batch"]
 
 MASK_CELLS = 4
 """Mask cells per place and side: the segmentation head upsamples twice by two."""
@@ -24,6 +24,15 @@ FINER = 2
 """Masks are judged on cells so many times finer: whoever shows them draws them between the cells' centres."""
 JITTER = 0.06
 """How far an exemplar's edges stray, as a share of its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What was drawn: a row of the pool, mirrored or not, and prompts on it."""
+
+    row: int
+    flipped: bool
+    prompts: tuple[TrainingPrompt, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +56,7 @@ class Batch:
             on_object: (b, m, m) float32, 1 where there is one.
         wanted: (n, 1 + 4, 2g, 2g) float32: is a place in the target set; does it match the named value.
         heard: (n, 1 + 4) float32, 1 where `wanted` is to be learned from.
+        drawn: the b images and the n prompts as they were drawn; empty where they were not drawn from a pool.
     """
 
     images: torch.Tensor
@@ -67,6 +77,7 @@ class Batch:
     on_object: torch.Tensor
     wanted: torch.Tensor
     heard: torch.Tensor
+    drawn: tuple[Drawn, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -94,17 +105,29 @@ class Batch:
 
 
 def draw_batch(
-    pool: Pool, config: NanoConfig, mix: Mix, rng: np.random.Generator, *, images: int, prompts: int
+    pool: Pool,
+    config: NanoConfig,
+    mix: Mix,
+    rng: np.random.Generator,
+    *,
+    images: int,
+    prompts: int,
+    again: Sequence[Drawn] = (),
 ) -> Batch:
-    """Random scenes of a pool, half of them mirrored, each with as many prompts."""
-    samples = [pool[row] for row in pool.draw(images, rng).tolist()]
-    samples = [flip(sample) if rng.random() < 0.5 else sample for sample in samples]
-    hard = [difficulty(sample) for sample in samples]
-    asked = [
-        [draw_prompt(sample.values, mix, rng, weights) for _ in range(prompts)]
-        for sample, weights in zip(samples, hard, strict=True)
-    ]
-    return collate(samples, asked, config, rng)
+    """Random scenes of a pool, half of them mirrored, each with as many prompts.
+
+    Args:
+        again: what comes first; at most so many images and prompts.
+    """
+    fresh = [Drawn(row, bool(rng.random() < 0.5)) for row in pool.draw(images - len(again), rng).tolist()]
+    drawn, samples = [], []
+    for one in (*again, *fresh):
+        sample = flip(pool[one.row]) if one.flipped else pool[one.row]
+        hard = difficulty(sample)
+        new = [draw_prompt(sample.values, mix, rng, hard) for _ in range(prompts - len(one.prompts))]
+        drawn.append(replace(one, prompts=(*one.prompts, *new)))
+        samples.append(sample)
+    return replace(collate(samples, [one.prompts for one in drawn], config, rng), drawn=tuple(drawn))
 
 
 def collate(

@@ -13,6 +13,7 @@ from sam3.model.sam3_image import Sam3Image
 from torch import distributed
 
 from maskpilot.segmenters.nano.config import NanoConfig
+from maskpilot.segmenters.nano.training.again import missed
 from maskpilot.segmenters.nano.training.attention import look_faster
 from maskpilot.segmenters.nano.training.checkpoint import Average, read_checkpoint, write_checkpoint
 from maskpilot.segmenters.nano.training.forward import prepare_for_training
@@ -122,6 +123,7 @@ def train(
         norm, elapsed = optimiser.step(loss, elapsed + now - last)
         last = now
         average.update()
+        stream.ask_again(missed(outcome, batch, pool, rng))
         step += 1
         if rank:
             continue

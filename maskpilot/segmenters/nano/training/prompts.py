@@ -21,7 +21,7 @@ from maskpilot.scenes import NOUNS, ROUND_SHAPES, SHAPES, SYNONYMS, plural
 from maskpilot.segmenters.nano.tokenizer import BOX_ONLY_TEXT
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES, WORDS_OF
 
-__all__ = ["Mix", "TrainingPrompt", "draw_prompt", "kind_of", "matching", "say"]
+__all__ = ["Mix", "TrainingPrompt", "draw_prompt", "kind_of", "matching", "say", "with_positive"]
 
 Values = NDArray[np.uint8]
 """(n, 4): attribute values of the objects of a scene."""
@@ -235,8 +235,13 @@ def _text_and_positive(values: Values, mix: Mix, rng: np.random.Generator, show:
     prompt = (_unknown if rng.random() < 0.1 else _text)(values, mix, rng, show)
     inside = prompt.targets and rng.random() < 0.6
     box = show(prompt.targets if inside else range(len(values)))
-    targets = sorted({*prompt.targets, *kind_of(values, box).tolist()})
-    return replace(prompt, targets=tuple(targets), boxes=((box, True),))
+    return with_positive(prompt, box, values)
+
+
+def with_positive(prompt: TrainingPrompt, index: int, values: Values) -> TrainingPrompt:
+    """The prompt with a positive box on an object, which asks for its kind as well."""
+    targets = {*prompt.targets, *kind_of(values, index).tolist()}
+    return replace(prompt, targets=tuple(sorted(targets)), boxes=((index, True),))
 
 
 def _text_and_negative(values: Values, mix: Mix, rng: np.random.Generator, show: Show) -> TrainingPrompt:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.queues import SimpleQueue
 
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from maskpilot.segmenters.nano.config import NanoConfig
-from maskpilot.segmenters.nano.training.batch import Batch, draw_batch
+from maskpilot.segmenters.nano.training.batch import Batch, Drawn, draw_batch
 from maskpilot.segmenters.nano.training.pool import Pool
 from maskpilot.segmenters.nano.training.prompts import Mix
 
@@ -57,7 +59,7 @@ def mix_at(share: float) -> Mix:
 
 
 class Stream(IterableDataset[Batch]):
-    """Random batches of a pool.
+    """Random batches of a pool, and what is to be asked again.
 
     Attributes:
         share: of the training time; whoever trains sets its value, and batches drawn from then on follow it.
@@ -72,13 +74,23 @@ class Stream(IterableDataset[Batch]):
     ) -> None:
         self.pool, self.config, self.images, self.prompts, self.seed = pool, config, images, prompts, seed
         self.share = multiprocessing.Value("d", 0.0)
+        self._again: SimpleQueue[list[Drawn]] = multiprocessing.SimpleQueue()
+
+    def ask_again(self, drawn: list[Drawn]) -> None:
+        """Put these into one of the next batches; they are dropped where others still wait."""
+        if drawn and self._again.empty():
+            self._again.put(drawn)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         rng = np.random.default_rng([*self.seed, worker.id if worker else 0])
         while True:
             mix = mix_at(self.share.value)
-            yield draw_batch(self.pool, self.config, mix, rng, images=self.images, prompts=self.prompts)
+            again = [] if self._again.empty() else self._again.get()[: self.images]
+            again = [replace(one, prompts=one.prompts[: self.prompts]) for one in again]
+            yield draw_batch(
+                self.pool, self.config, mix, rng, images=self.images, prompts=self.prompts, again=again
+            )
 
     def load(self, *, workers: int, pin: bool) -> Iterator[Batch]:
         """The batches, drawn by other processes where there are `workers`."""
