@@ -25,7 +25,7 @@ CURVES = {
 }
 """Field of the log -> what it says, and its colour."""
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 900, 420, 44, 30, 14
-POINTS = 90
+POINTS = 60
 """Each is a mean over its part of the time: single batches differ a lot."""
 
 
