@@ -128,7 +128,7 @@ def decode_image(source: bytes, path: Path, *, max_megapixels: float = MAX_MEGAP
 
 
 def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
-    """Read true masks from an image in which every value but 0 (or black) is one instance.
+    """Read true masks from an image in which every value but 0 (black, transparent) is one instance.
 
     Args:
         path: a grey (of any depth), palette or colour image; lossless.
@@ -144,6 +144,7 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
             # As they are stored: Pillow would cut what is above 255 down to it.
             are_values = opened.mode in ("1", "L", "P", "I", "F") or opened.mode.startswith("I;16")
             values = np.asarray(opened if are_values else opened.convert("RGB"))
+            hidden = np.asarray(opened.getchannel("A")) == 0 if "A" in opened.getbands() else None
     except Exception as error:  # see load_image
         raise ImageError(f"{path}: cannot be read as an image of masks ({type(error).__name__})") from error
     if (values.shape[1], values.shape[0]) != size:
@@ -155,6 +156,8 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
         values = values.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
     elif values.dtype.kind == "f":
         values = np.nan_to_num(values)  # no number is no instance
+    if hidden is not None:
+        values = np.where(hidden, 0, values)
     different = np.unique(values)
     if lossy or len(different) > MAX_TRUE_MASKS:
         what = "a JPEG, which blurs values" if lossy else f"a picture of {len(different)} values"

@@ -206,6 +206,15 @@ def test_numbers_above_255_stay_apart(mode: str, tmp_path: Path) -> None:
     assert [masks.area(mask) for mask in found] == [1, 2, 1]
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_background_whatever_its_colour(mode: str, tmp_path: Path) -> None:
+    picture = Image.new(mode, (3, 2), "white")
+    alpha = Image.fromarray(np.array([[0, 255, 255], [0, 1, 0]], np.uint8))
+    picture.putalpha(alpha)
+    found = load_truth(saved(tmp_path / "truth.png", picture), (3, 2))
+    assert [masks.area(mask) for mask in found] == [3]
+
+
 def test_what_is_no_image_of_masks_is_refused(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     for name, size, message in (
