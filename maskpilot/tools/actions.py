@@ -110,7 +110,7 @@ def set_threshold(state: SessionState, value: float) -> Outcome:
 
 def reset(state: SessionState) -> Outcome:
     """Clear the phrase, the boxes, the threshold and the dropped masks. Locked masks stay."""
-    return Outcome(state.changed(prompts=PromptState(), dropped=(), found=()))
+    return Outcome(state.changed(prompts=PromptState(), dropped=()))
 
 
 def keep_masks(state: SessionState, ids: list[int]) -> Outcome:

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,13 @@ def test_several_calls_in_one_reply_are_one_round_and_one_segmentation() -> None
     )
     assert session.asked[0] == PromptState("cup", (), 0.3)
     assert len(trajectory.steps) == 2
+
+
+@pytest.mark.parametrize("first", [("reset", {}), ("set_text_prompt", {"text": "plate"})])
+def test_masks_that_were_shown_can_be_kept_in_the_reply_that_leaves_their_prompts(first: Any) -> None:
+    trajectory = run([text("cup"), says(first, ("keep_masks", {"ids": [1]})), finish()])
+    assert trajectory.steps[1].errors == ()
+    assert CUP_LEFT in boxes(trajectory)
 
 
 def test_locked_masks_outlive_a_new_phrase() -> None:
