@@ -16,6 +16,11 @@ def run_notices(run: Run) -> list[str]:
         found.append("The policy sees the ground truth: these numbers are no result of a model.")
     if simulated := run.about.get("facts", {}).get("simulated"):
         found.append(f"Simulated data: {simulated}.")
+    absent = run.about.get("facts", {}).get("negatives per image", "all")
+    if "ap" in settings["dataset"]["metrics"] and absent != "all":
+        found.append(
+            f"AP is over the classes asked for, of absent ones {absent} an image: it is not COCO's AP."
+        )
     if not run.complete:
         found.append(f"Unfinished: {len(run.outcomes)} of {run.total} samples so far.")
     if run.failed:

@@ -14,6 +14,7 @@ import pytest
 from maskpilot import masks
 from maskpilot.agent import Observation, OneShot, OracleErrors, Policy
 from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderError, SegmenterError
+from maskpilot.evals.notices import run_notices
 from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
 from maskpilot.evals.plan import Plan, select
 from maskpilot.evals.progress import Standing
@@ -126,6 +127,21 @@ def test_failed_samples_stand_beside_the_mean(tmp_path: Path) -> None:
     assert (record["samples"], record["scored"], record["failed"]) == (12, 7, 5)
     assert record["metrics"]["giou"]["samples"] == 7
     assert record["failures"][0] == {"sample": "s0001", "error": "s0001: no truth"}
+
+
+@pytest.mark.parametrize(("absent", "told"), [("1", True), ("all", False)])
+def test_precision_over_some_absent_classes_is_no_official_one(
+    absent: str, told: bool, tmp_path: Path
+) -> None:
+    class Classes(Tables):
+        metrics = ("ap",)
+
+        @property
+        def facts(self) -> Mapping[str, str]:
+            return {"negatives per image": absent}
+
+    notices = run_notices(evaluate(tmp_path / "run", Classes(4)))
+    assert any("not COCO's AP" in notice for notice in notices) == told
 
 
 def test_failures_count_as_the_worst_answer_only_when_asked(tmp_path: Path) -> None:
