@@ -51,6 +51,11 @@ def test_a_check(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such folder; coco is to be had from" in capsys.readouterr().err
 
 
+def test_faint_predictions_are_told(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("score", "coco", "--path", coco, "--predictions", results(coco, score=0.3))
+    assert "1 predictions score below 0.5" in capsys.readouterr().out
+
+
 def test_scores(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("score", "coco", "--path", coco, "--predictions", results(coco), "--json")
     record = json.loads(capsys.readouterr().out)

@@ -136,5 +136,10 @@ def _print_scores(record: dict[str, Any]) -> None:
     console.print(table)
     if record["without_predictions"]:
         console.print(f"{record['without_predictions']} samples have no prediction: scored as nothing found")
+    if record["below_threshold"]:
+        console.print(
+            f"{record['below_threshold']} predictions score below {record['threshold']:g}: "
+            "in no number but AP (--threshold)"
+        )
     for name, count in record["left_out"].items():
         console.print(f"{count} {name}: left out")

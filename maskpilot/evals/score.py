@@ -23,11 +23,13 @@ class Scored:
 
     Attributes:
         without: samples for which there is no prediction; they are scored as "nothing found".
+        below: predictions that score below the threshold: they are no part of an answer.
         notes: what the predictions had that was left out.
     """
 
     scores: Sequence[SampleScore]
     without: int
+    below: int
     notes: Mapping[str, int]
 
 
@@ -50,12 +52,13 @@ def score(
         DatasetError: a record of the data set or of the predictions cannot be used; it names both.
         ImageError: an image whose size is needed cannot be read.
     """
-    scores, without, total = [], 0, len(dataset)
+    scores, without, below, total = [], 0, 0, len(dataset)
     for done, sample in enumerate(dataset, start=1):
         truth = dataset.truth(sample)
         size = _size(dataset, sample, truth)
         answer = predictions.of(sample, size)
         without += answer is None
+        below += sum(one.score < threshold for one in answer or ())
         values = measure(
             answer or (),
             truth,
@@ -66,7 +69,7 @@ def score(
         )
         scores.append(SampleScore(sample.id, sample.image_id, sample.query, sample.tags, values))
         watch(done, total)
-    return Scored(scores, without, predictions.notes)
+    return Scored(scores, without, below, predictions.notes)
 
 
 def score_record(dataset: Dataset, scored: Scored, *, threshold: float = DEFAULT_THRESHOLD) -> dict[str, Any]:
@@ -79,6 +82,7 @@ def score_record(dataset: Dataset, scored: Scored, *, threshold: float = DEFAULT
         "dataset": {"name": dataset.name, **dataset.facts},
         "samples": len(scored.scores),
         "without_predictions": scored.without,
+        "below_threshold": scored.below,
         "left_out": {name: count for name, count in scored.notes.items() if count},
         "threshold": threshold,
         "metrics": {name: found and found.record for name, found in estimates.items()},

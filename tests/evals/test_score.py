@@ -41,7 +41,9 @@ def test_scores_below_the_threshold_are_no_answer(tmp_path: Path) -> None:
     layouts.coco(tmp_path)
     faint = {"image_id": 1, "category_id": 1, "segmentation": as_json(LEFT), "score": 0.3}
     file = results(tmp_path, faint)
-    assert value(score_predictions("coco", tmp_path, file), "giou") == pytest.approx(5 / 6)
+    record = score_predictions("coco", tmp_path, file)
+    assert value(record, "giou") == pytest.approx(5 / 6)
+    assert record["below_threshold"] == 1
     assert value(score_predictions("coco", tmp_path, file, threshold=0.2), "giou") == 1.0
     assert value(score_predictions("coco", tmp_path, file), "ap") == 1.0
     with pytest.raises(InvalidInput, match=r"--threshold: expected a number in 0\.\.1, got 2"):
