@@ -43,6 +43,10 @@ REFUSING_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+AFTER_A_TOOL = re.compile(r"role '?user'? after role '?tool|roles must alternate", re.IGNORECASE)
+"""Mistral's models take no user's message behind the answers to native calls, which is where the masks are
+shown; nothing but another way of calling helps."""
+
 TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|context (length|window|size)"
     r"|prompt is too long|too many tokens|exceeds? the (available|model)",
@@ -119,15 +123,20 @@ def _words(body: Any) -> tuple[str, str]:
         return "", ""
     message = next((body[key] for key in ("message", "detail", "error") if body.get(key)), "")
     code = next((body[key] for key in ("code", "type", "status") if isinstance(body.get(key), str)), "")
-    return message if isinstance(message, str) else repr(message), code
+    said = message if isinstance(message, str) else repr(message)
+    behind = body.get("metadata")  # OpenRouter's: what the provider behind it said
+    raw = behind.get("raw") if isinstance(behind, Mapping) else None
+    return f"{said}: {raw}" if isinstance(raw, str) and raw else said, code
 
 
 def _lacking(status: int, words: str, used: Collection[Feature]) -> Feature | None:
     """The feature that an error is about, if it says so: local servers with 500, OpenRouter with 404."""
-    if status in (401, 403, 408, 409, 429):
+    if status in (401, 403, 408, 409, 429, 502, 503, 504):
         return None
     if status == 413 or TOO_LONG.search(words):
         return Feature.context
+    if Feature.tools in used and AFTER_A_TOOL.search(words):
+        return Feature.tools
     # Where one form is refused in favour of another API, leaving tools out is not what is asked for.
     if "/v1/responses" in words or not REFUSING_WORDS.search(words):
         return None
@@ -141,6 +150,6 @@ def _trouble(status: int, message: str) -> Trouble:
         return Trouble.busy
     if status >= 500:
         return Trouble.server_error
-    if status in (400, 422) and "max_completion_tokens" in message:
+    if status in (400, 422) and "max_completion_tokens" in message and "too large" not in message:
         return Trouble.misnamed
     return Trouble.final

@@ -276,6 +276,15 @@ def test_auto_goes_on_when_the_endpoint_refuses_and_the_next_session_starts_ther
     assert [request.style.value for request in wire.requests] == ["text", "text"]
 
 
+def test_an_endpoint_that_takes_no_answers_to_calls_is_asked_by_a_schema_from_then_on() -> None:
+    refused = Unsupported("Unexpected role 'user' after role 'tool'", Feature.tools)
+    trajectory, wire = session([CUP, refused, PLATE, FINISH])
+    assert [request.style.value for request in wire.requests] == ["native", "native", "schema", "schema"]
+    assert stop(trajectory) is Stop.finished
+    roles = [message.role for message in wire.requests[-1].messages]
+    assert roles == ["system", *["user", "assistant"] * 2, "user"]
+
+
 def test_a_style_that_was_asked_for_is_kept() -> None:
     _, wire = session([TALK, CUP, FINISH], call_style="native")
     assert {request.style for request in wire.requests} == {CallStyle.native}

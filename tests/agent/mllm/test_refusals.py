@@ -37,6 +37,13 @@ ALL = (Feature.tools, Feature.schema, Feature.images)
         (400, "This model's maximum context length is 8192 tokens", "context"),
         (400, "the request exceeds the available context size", "context"),
         (413, "", "context"),
+        (400, "Unexpected role 'user' after role 'tool'", "tools"),
+        (
+            500,
+            "Jinja Exception: After the optional system message, conversation roles must alternate user and "
+            "assistant roles except for tool calls and results.",
+            "tools",
+        ),
     ],
 )
 def test_a_lacking_feature(status: int, message: str, feature: str) -> None:
@@ -60,6 +67,26 @@ def test_a_lacking_feature(status: int, message: str, feature: str) -> None:
 def test_another_reason(status: int, message: str) -> None:
     failure = refusal(status, {"message": message}, used=ALL)
     assert (failure.trouble, failure.feature) == (Trouble.final, None)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_server_that_is_away_lacks_no_feature(status: int) -> None:
+    failure = refusal(status, {"message": "the image and tool services are unavailable"}, used=ALL)
+    assert (failure.trouble, failure.feature) == (Trouble.server_error, None)
+
+
+def test_what_the_provider_behind_a_router_said_counts() -> None:
+    raw = '{"object":"error","message":"Unexpected role \'user\' after role \'tool\'"}'
+    error = {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}}
+    failure = refusal(400, {"error": error}, used=ALL)
+    assert failure.feature is Feature.tools
+    assert "Provider returned error" in str(failure)
+    assert "after role" in str(failure)
+
+
+def test_a_limit_that_is_too_large_is_not_misnamed() -> None:
+    message = "max_completion_tokens is too large: 40000. This model supports at most 16384"
+    assert refusal(400, {"message": message}).trouble is Trouble.final
 
 
 def test_only_features_that_were_used_can_be_lacking() -> None:
