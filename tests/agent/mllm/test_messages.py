@@ -132,6 +132,14 @@ def test_the_estimate_learns_from_what_a_request_really_took() -> None:
     assert (before, after) == (4000 - 1006, 4000 - 2012)
 
 
+def test_it_learns_that_pictures_cost_many_times_what_is_usual() -> None:
+    """GPT-4o mini counts tens of thousands of tokens for one picture."""
+    meter = Meter(None)
+    meter.learn(request(side=750), Reply(usage=Usage(calls=1, prompt_tokens=15_120)))
+    with pytest.raises(BudgetReached):
+        meter.room(request(side=750), Budget(max_tokens=15_000), Usage(), 4096)
+
+
 def test_what_was_spent_in_the_round_counts() -> None:
     spent = Usage(calls=1, prompt_tokens=2500)
     with pytest.raises(BudgetReached) as caught:
