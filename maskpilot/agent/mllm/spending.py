@@ -20,8 +20,8 @@ LEAST_REPLY = 128
 """A reply with less room than this is not worth asking for."""
 
 SCALES = (0.5, 30.0)
-"""Least and most times the estimate that a prompt is believed to take; GPT-4o mini counts tens of thousands of
-tokens for one picture."""
+"""Least and most times the estimate that a prompt is believed to take; GPT-4o mini counts tens of thousands
+of tokens for one picture."""
 
 
 def estimated_tokens(request: Request) -> int:
