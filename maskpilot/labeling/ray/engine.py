@@ -85,9 +85,11 @@ class OnRay:
         books = part.books
         wanted = left if self._has_bytes else None
         board = ray.remote(Board).options(num_cpus=0).remote(list(books.labeled), dict(books.failed), wanted)
+        segmenter = part.plan.job.segmenter
         orders = Orders(
             job=self.job,
             servers=self.servers,
+            about=(segmenter.name, dict(segmenter.provenance)),
             board=board,
             run=part.path.resolve(),
             images=part.folder.absolute(),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import random
-import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,10 +10,11 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 from PIL import Image
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from maskpilot.errors import MaskpilotError, SegmenterError
 from maskpilot.labeling.ray.servers import Packed
+from maskpilot.labeling.ray.turns import GONE, About, Turns, common, gone
 from maskpilot.types import Detections, PromptState
 
 __all__ = ["RemoteSegmenter"]
@@ -33,18 +31,17 @@ class RemoteSegmenter:
 
     Args:
         servers: actors of `SegmenterServer`.
+        about: what they are, where that is known; else all of them are asked, and waited for.
 
     Raises:
-        SegmenterError: no server has a segmenter; the message is theirs.
+        SegmenterError: a server has no segmenter (the message is its own), or they differ in more than the
+            device.
     """
 
-    def __init__(self, servers: Sequence[Any]) -> None:
-        # Each session process begins elsewhere, so that together they load the servers alike.
-        start = random.randrange(len(servers))  # noqa: S311
-        self._turns = itertools.cycle((*servers[start:], *servers[:start]))
-        self._lock = threading.Lock()
+    def __init__(self, servers: Sequence[Any], about: About | None = None) -> None:
+        self.turns = Turns(servers, _about)
         self._closed = False
-        name, provenance = self.ask(lambda server: server.about.remote())
+        name, provenance = about or common(_abouts(servers))
         self.name: str = name
         self.provenance: Mapping[str, str] = provenance
 
@@ -59,20 +56,6 @@ class RemoteSegmenter:
     def check_open(self) -> None:
         if self._closed:
             raise SegmenterError("the segmenter is closed; make a new one")
-
-    def next_server(self) -> Any:
-        with self._lock:
-            return next(self._turns)
-
-    def ask(self, request: Callable[[Any], Any]) -> Any:
-        """The answer of the first server that lives."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return answer(request(self.next_server()))
-            except RayActorError as error:
-                if attempt == ATTEMPTS:
-                    raise _gone(error) from error
-        raise AssertionError("unreachable")
 
 
 class RemoteSession:
@@ -101,7 +84,7 @@ class RemoteSession:
 
     def _segment(self, prompts: PromptState) -> Packed:
         while (packed := answer(self._server.segment.remote(self._key, prompts))) is None:
-            self._open()
+            self._open(self._server)
         found: Packed = packed
         return found
 
@@ -110,16 +93,17 @@ class RemoteSession:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 if self._server is None:
-                    self._open()
+                    self._open(
+                        self._segmenter.turns.next() if attempt == 1 else self._segmenter.turns.living()
+                    )
                 return do()
-            except RayActorError as error:
+            except GONE as error:
                 self._server = None
                 if attempt == ATTEMPTS:
-                    raise _gone(error) from error
+                    raise gone(error) from error
         raise AssertionError("unreachable")
 
-    def _open(self) -> None:
-        server = self._segmenter.next_server()
+    def _open(self, server: Any) -> None:
         self._key = uuid.uuid4().hex
         answer(server.open.remote(self._key, self._pixels))
         self._server = server
@@ -143,8 +127,18 @@ def answer(reference: Any) -> Any:
         ) from error
 
 
-def _gone(error: Exception) -> SegmenterError:
-    return SegmenterError(
-        f"the segmenters' processes died, the last one with {type(error).__name__}; Ray's logs say why. "
-        "Memory that is short is the usual cause: fewer segmenters a machine, or fewer sessions"
-    )
+def _about(server: Any) -> About:
+    about: About = answer(server.about.remote())
+    return about
+
+
+def _abouts(servers: Sequence[Any]) -> list[About]:
+    """What each of the servers is; they load their weights at the same time."""
+    asked = [server.about.remote() for server in servers]
+    found: list[About] = []
+    for server, reference in zip(servers, asked, strict=True):
+        try:
+            found.append(answer(reference))
+        except GONE:  # as they all began: one that comes back is asked again
+            found.append(_about(Turns([server], _about).living()))
+    return found

@@ -55,7 +55,8 @@ class Packed:
         width, height = self.size
         flat = np.unpackbits(self.bits, axis=1, count=width * height)
         masks = flat.reshape(len(self.scores), height, width).view(np.bool_)
-        return Detections(masks=masks, boxes=self.boxes, scores=self.scores)
+        # Copies: a view would hold all of what came along, the bits too, in the memory that processes share.
+        return Detections(masks=masks, boxes=self.boxes.copy(), scores=self.scores.copy())
 
 
 class _Open:

@@ -26,6 +26,7 @@ from maskpilot.labeling.outage import Outage
 from maskpilot.labeling.ray.manifest import relative
 from maskpilot.labeling.ray.records import write_part
 from maskpilot.labeling.ray.segmenters import RemoteSegmenter
+from maskpilot.labeling.ray.turns import About
 from maskpilot.labeling.reading import Reader, Seen, failure_of
 from maskpilot.labeling.store import SeenFile
 from maskpilot.labeling.types import Failure
@@ -54,6 +55,7 @@ class Orders:
     Attributes:
         job: makes the job, in the process that uses it.
         servers: actors of the segmenters.
+        about: what the segmenters are.
         board: actor that all processes know.
         run: folder of the run, on storage that all machines share.
         images: folder of the images, likewise.
@@ -64,6 +66,7 @@ class Orders:
 
     job: Callable[[Segmenter], Job]
     servers: Sequence[Any]
+    about: About
     board: Any
     run: Path
     images: Path
@@ -89,7 +92,7 @@ class SessionWorker:
         self._outage = Outage(self._control, orders.patience, board.say.remote)
         try:
             _check_shared(orders)
-            job = orders.job(RemoteSegmenter(orders.servers))
+            job = orders.job(RemoteSegmenter(orders.servers, orders.about))
         except Fatal as error:  # told by the first batch: an actor that dies as it is made is only made again
             self._problem = f"on {platform.node()}: {error}{HINT if isinstance(error, InvalidInput) else ''}"
             return
