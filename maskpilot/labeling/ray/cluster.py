@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,13 @@ from maskpilot.errors import InvalidInput
 from maskpilot.labeling.ray.servers import start_servers
 from maskpilot.segmenters.base import Segmenter
 
-__all__ = ["Cluster", "connected"]
+__all__ = ["Cluster", "connected", "shares"]
 
 SEGMENTER_CPUS = 0.5
 """What Ray is told that a segmenter's process needs; less than one, so that small machines hold all."""
+
+FINEST = 10_000
+"""Parts of one that Ray can count."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,29 @@ def connected(cluster: Cluster, make: Callable[[], Segmenter]) -> Iterator[list[
             raise InvalidInput(f"--address {address}: no Ray cluster there ({error})") from error
     servers: list[Any] = []
     try:
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = cluster.segmenters or max(gpus, 1)
-        servers = start_servers(make, count, num_gpus=min(gpus / count, 1.0), num_cpus=SEGMENTER_CPUS)
+        resources = ray.cluster_resources()
+        count = cluster.segmenters or max(int(resources.get("GPU", 0)), 1)
+        num_gpus, num_cpus = shares(count, resources)
+        servers = start_servers(make, count, num_gpus=num_gpus, num_cpus=num_cpus)
         yield servers
     finally:
         for server in servers:
             ray.kill(server)
         if mine:
             ray.shutdown()
+
+
+def shares(count: int, resources: Mapping[str, float]) -> tuple[float, float]:
+    """What Ray is told that each of so many segmenters needs, so that it finds room for all of them.
+
+    One without room would be waited for without end, by every image whose turn it is.
+
+    Returns:
+        GPUs: a whole one, or the part that lets the fullest GPU hold its segmenters. Processors: half of
+        all of them together at most, which leaves room for the sessions.
+    """
+    gpus = int(resources.get("GPU", 0))
+    num_gpus = 0.0 if not gpus else 1.0 / math.ceil(count / gpus)
+    num_cpus = min(SEGMENTER_CPUS, resources.get("CPU", 1.0) / (2 * count))
+    # Rounded down: what is rounded up is too much for the last one.
+    return math.floor(num_gpus * FINEST) / FINEST, math.floor(num_cpus * FINEST) / FINEST
