@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskpilot import masks
@@ -111,7 +112,7 @@ def decode_image(source: bytes, path: Path, *, max_megapixels: float = MAX_MEGAP
         raise ImageError(f"{path}: damaged image header ({type(error).__name__})") from error
     with opened:
         megapixels = opened.width * opened.height / 1e6
-        if megapixels > max_megapixels:
+        if not megapixels <= max_megapixels:  # nan is no limit to be under
             raise ImageError(
                 f"{path}: {megapixels:.0f} megapixels, the limit is {max_megapixels:g}; "
                 "if you trust this file, allow it with --max-megapixels"
@@ -144,7 +145,7 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
             # As they are stored: Pillow would cut what is above 255 down to it.
             are_values = opened.mode in ("1", "L", "P", "I", "F") or opened.mode.startswith("I;16")
             values = np.asarray(opened if are_values else opened.convert("RGB"))
-            hidden = np.asarray(opened.getchannel("A")) == 0 if "A" in opened.getbands() else None
+            hidden = _alpha(opened) == 0 if opened.has_transparency_data else None
     except Exception as error:  # see load_image
         raise ImageError(f"{path}: cannot be read as an image of masks ({type(error).__name__})") from error
     if (values.shape[1], values.shape[0]) != size:
@@ -204,19 +205,35 @@ def _without_pillows_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
+def _upright(opened: Image.Image) -> Image.Image:
+    """Turned as EXIF says; as it is where EXIF is damaged, which says nothing of the pixels."""
+    opened.load()
+    try:
+        return ImageOps.exif_transpose(opened) or opened
+    except Exception:  # noqa: BLE001 - see decode_image
+        return opened
+
+
+def _alpha(opened: Image.Image) -> NDArray[np.uint8]:
+    """(H, W) uint8, 0 where a picture is transparent, however it says so."""
+    return np.asarray(opened.convert("RGBA").getchannel("A"))
+
+
 def _to_rgb(opened: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     notes: list[str] = []
     frames = getattr(opened, "n_frames", 1)
     if frames > 1:
         notes.append(f"first of {frames} frames")
-    picture: Image.Image = ImageOps.exif_transpose(opened) or opened
+    picture = _upright(opened)
     if picture.mode.startswith("I;16"):
         notes.append("16-bit grey scaled from 0..65535")
         grey = np.asarray(picture, np.uint16).astype(np.float32) / 257.0
         return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB"), tuple(notes)
     if picture.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(picture, np.float64))
-        low, high = float(values.min()), float(values.max())
+        values = np.asarray(picture, np.float64)
+        finite = values[np.isfinite(values)]  # depth is infinite where nothing was hit: that is no range
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+        values = np.clip(np.nan_to_num(values), low, high)
         notes.append(f"{picture.mode}-mode data scaled from {low:g}..{high:g}")
         scaled = (values - low) * (255.0 / (high - low) if high > low else 0.0)
         return Image.fromarray(np.round(scaled).astype(np.uint8)).convert("RGB"), tuple(notes)

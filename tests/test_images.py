@@ -50,6 +50,13 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     assert np.asarray(loaded.image)[35, 10, 0] < 60
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_damaged_exif_is_no_damage_to_the_picture(tmp_path: Path, suffix: str) -> None:
+    loaded = load_image(saved(tmp_path / f"photo.{suffix}", half_red(), exif=b"no EXIF at all"))
+    assert loaded.image.size == (40, 20)
+    assert np.asarray(loaded.image)[10, 5, 0] > 200
+
+
 def test_sixteen_bit_grey_is_scaled_and_said(tmp_path: Path) -> None:
     grey = np.array([[0, 257 * 100, 65535]], np.uint16)
     loaded = load_image(saved(tmp_path / "deep.png", Image.fromarray(grey)))
@@ -62,6 +69,14 @@ def test_floating_point_data_is_scaled_and_said(tmp_path: Path) -> None:
     loaded = load_image(saved(tmp_path / "float.tif", Image.fromarray(values)))
     assert np.asarray(loaded.image)[0, :, 0].tolist() == [0, 128, 255, 128]
     assert "F-mode" in loaded.notes[0]
+
+
+def test_infinite_depth_is_no_part_of_the_range(tmp_path: Path) -> None:
+    values = np.array([[0.0, 1.0, 2.0, np.inf, -np.inf]], np.float32)
+    loaded = load_image(saved(tmp_path / "depth.tif", Image.fromarray(values)))
+    assert np.asarray(loaded.image)[0, :, 0].tolist() == [0, 128, 255, 255, 0]
+    nothing = np.full((2, 2), np.nan, np.float32)
+    assert not np.asarray(load_image(saved(tmp_path / "no.tif", Image.fromarray(nothing))).image).any()
 
 
 def test_one_value_everywhere_is_no_division_by_zero(tmp_path: Path) -> None:
@@ -111,6 +126,11 @@ def test_a_picture_of_a_hundred_megapixels_needs_permission(tmp_path: Path) -> N
     with pytest.raises(ImageError, match=r"100 megapixels, the limit is 64.*--max-megapixels"):
         load_image(path)
     assert load_image(path, max_megapixels=101).image.size == (10_000, 10_000)
+
+
+def test_a_limit_that_is_no_number_allows_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="the limit is nan"):
+        load_image(saved(tmp_path / "red.png", half_red()), max_megapixels=float("nan"))
 
 
 def test_a_header_that_claims_even_more_is_refused_before_decoding(tmp_path: Path) -> None:
@@ -213,6 +233,15 @@ def test_what_is_transparent_is_background_whatever_its_colour(mode: str, tmp_pa
     picture.putalpha(alpha)
     found = load_truth(saved(tmp_path / "truth.png", picture), (3, 2))
     assert [masks.area(mask) for mask in found] == [3]
+
+
+@pytest.mark.parametrize("mode", ["P", "L"])
+def test_a_value_that_the_file_calls_transparent_is_background(mode: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1, 1], [3, 3, 2]], np.uint8), mode)
+    if mode == "P":
+        picture.putpalette([9, 9, 9] * 4)
+    found = load_truth(saved(tmp_path / "truth.png", picture, transparency=3), (3, 2))
+    assert [masks.area(mask) for mask in found] == [2, 1]
 
 
 def test_what_is_no_image_of_masks_is_refused(tmp_path: Path) -> None:
