@@ -130,8 +130,17 @@ class Store:
             with self._db.transaction():
                 self._spend(path, failure.usage)
 
-    def spend(self, path: str, usage: Usage) -> None:
-        """Keep what an attempt at a file cost that is neither in its labels nor in its session logs."""
+    def spend(self, path: str, usage: Usage, *, once: bool = False) -> None:
+        """Keep what an attempt at a file cost that is neither in its labels nor in its session logs.
+
+        Args:
+            path: of the file.
+            usage: of the attempt.
+            once: unless it is there: no two attempts take the same time, down to the last digit.
+        """
+        row = (os.fsencode(path), json.dumps(asdict(usage)))
+        if once and self._db.rows("SELECT 1 FROM spent WHERE path = ? AND usage = ? LIMIT 1", row):
+            return
         with self._db.transaction():
             self._spend(os.fsencode(path), usage)
 

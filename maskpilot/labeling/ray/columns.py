@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
         ("worked", pa.bool_()),
         ("cause", pa.string()),
         ("error", pa.string()),
-        ("spent", pa.string()),  # JSON: usage of failed attempts
+        ("spent", pa.string()),  # JSON: usage of attempts that came to nothing
         ("suffix", pa.string()),
         ("name", pa.string()),
         ("width", pa.int32()),
@@ -131,7 +131,7 @@ def read_row(row: dict[str, Any]) -> Result:
         failure = Failure(path, row["cause"], row["error"], sha256, spent)
         return Result(path, file, failure=failure, worked=row["worked"])
     if row["status"] == "known":
-        return Result(path, file)
+        return Result(path, file, worked=row["worked"], wasted=spent)
     image = ImageRef(sha256, row["suffix"], row["name"], row["width"], row["height"])
     classes = tuple(_class(image, one) for one in row["classes"])
     labels = ImageLabels(image, classes, row["seconds"])

@@ -93,11 +93,14 @@ def _enter(result: Result, store: Store, logs: SessionLogs, known: dict[str, Fai
     if result.file is not None:
         store.seen(result.path, result.file)
     failure = result.failure
-    if failure is not None and replace(failure, usage=Usage()) != known.get(result.path):
-        store.fail(failure)
+    if failure is not None:
+        if replace(failure, usage=Usage()) != known.get(result.path):
+            store.fail(failure)
+        else:
+            store.spend(result.path, failure.usage, once=True)
+    elif result.labels is None or store.commit(result.labels):
+        store.spend(result.path, result.wasted, once=True)
     if result.labels is not None:
-        if store.commit(result.labels):
-            store.spend(result.path, result.wasted)
         logs.discard(result.labels.image.sha256)
 
 

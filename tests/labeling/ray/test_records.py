@@ -32,6 +32,7 @@ def test_records_come_back_as_they_went(tmp_path: Path) -> None:
         Result("not-text-\udcff.png", FILE),
         Result("c.png", SeenFile(1, 2, "f" * 64), failure=lost, worked=True),
         Result("d.png", None, failure=Failure("d.png", "ImageError", "the file is empty")),
+        Result("stopped.png", None, wasted=Usage(calls=3, cost=0.75)),
     ]
     path = write_part(tmp_path, results)
     assert [vars(one) for one in read_part(path)] == [vars(one) for one in results]
@@ -63,6 +64,18 @@ def test_what_an_earlier_run_left_is_taken_in_once(tmp_path: Path) -> None:
         assert [one.path for one in store.failures()] == ["c.png"]
         assert store.spent() == LABELS.usage + Usage(calls=3)
         assert (pending(tmp_path), list(logs.images())) == ([], [])
+
+
+def test_what_was_spent_in_vain_is_taken_in_once(tmp_path: Path) -> None:
+    lost, again = Usage(calls=2, seconds=1.25), Usage(calls=2, seconds=2.5)
+    stopped = Result("a.png", None, wasted=Usage(calls=3, seconds=0.1))
+    failed = [Failure("c.png", "PolicyError", "no reply", "f" * 64, usage) for usage in (lost, again)]
+    with Store(tmp_path / DATABASE) as store:
+        for result in (stopped, *(Result("c.png", None, failure=one, worked=True) for one in failed)):
+            for _ in range(2):  # as where the machine dies between the database and the folder
+                write_part(tmp_path, [result])
+                adopt(tmp_path, store, SessionLogs(tmp_path), pytest.fail)
+        assert store.spent() == stopped.wasted + lost + again
 
 
 def test_a_part_that_the_power_cut_off_stops_nobody(tmp_path: Path) -> None:
