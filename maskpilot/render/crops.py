@@ -85,7 +85,7 @@ def crop(
     region = _region(box, image.size, context, least=SURROUNDINGS)
     longer = max(region.width, region.height)
     scale = min(1.0, max_side / longer)
-    if longer < READABLE:
+    if longer < READABLE and scale == 1.0:
         scale = max(1, min(max_zoom, min(READABLE, max_side) // int(longer)))
     view = View(region, max(1, round(region.width * scale)), max(1, round(region.height * scale)))
     drawn = draw(image, instances, view, exemplars=exemplars, marks=marks or Marks(), ruler=ruler)

@@ -36,6 +36,10 @@ def test_a_region_above_the_limit_is_made_smaller() -> None:
     assert look.plain.size == (500, 375)
 
 
+def test_the_limit_holds_for_regions_that_are_small_already() -> None:
+    assert crop(grey(*SIZE), [], Box(0, 0, 276, 276), max_side=100).plain.size == (100, 100)
+
+
 @pytest.mark.parametrize(("side", "zoom"), [(2, 4), (100, 2), (400, 1)])
 def test_a_small_region_is_enlarged_by_a_whole_factor_up_to_four(side: int, zoom: int) -> None:
     look = crop(grey(*SIZE), [], Box(500, 500, 500 + side, 500 + side))
