@@ -58,9 +58,9 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         RunFolderError: another run holds it, or it cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path}: is a file, expected a folder for the run")
     try:
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"{path}: is a file, expected a folder for the run")
         path.mkdir(parents=True, exist_ok=True)
         file = (path / LOCK).open("ab")
     except OSError as error:
@@ -70,9 +70,13 @@ def locked(path: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise RunFolderError(
                 f"{path}: another run is writing here; wait for it or choose another folder"
+            ) from error
+        except OSError as error:  # some network file systems
+            raise RunFolderError(
+                f"{path}: cannot be held for this run alone ({error.strerror}); choose another folder"
             ) from error
         yield
 
@@ -124,9 +128,13 @@ class RunFolder:
         """Take up the folder of an earlier run.
 
         Raises:
-            RunFolderError: there is no run in it.
+            RunFolderError: there is no run in it, or it cannot be looked into.
         """
-        if not (path / RUN).is_file():
+        try:
+            holds_run = (path / RUN).is_file()
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from error
+        if not holds_run:
             raise RunFolderError(f"{path}: holds no run of maskpilot ({RUN} is missing)")
         return cls(path)
 

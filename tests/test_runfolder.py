@@ -1,5 +1,7 @@
 """Run folders: made, refused, replaced, and never wandering off."""
 
+import errno
+import fcntl
 import os
 import resource
 import stat
@@ -39,6 +41,17 @@ def test_a_folder_in_which_another_run_is_writing_is_refused(tmp_path: Path) -> 
         pass
 
 
+def test_a_file_system_that_cannot_hold_files_is_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(RunFolderError, match=r"cannot be held .*No locks available"), locked(tmp_path):
+        pass
+
+
 def test_a_file_cannot_be_held_as_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="is a file"), locked(tmp_path / "file"):
@@ -63,8 +76,13 @@ def test_a_folder_of_somebody_elses_images_is_never_touched(tmp_path: Path) -> N
 
 
 def test_a_name_that_the_system_refuses_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
     with pytest.raises(RunFolderError, match="File name too long"):
-        RunFolder.create(tmp_path / ("x" * 300))
+        RunFolder.create(path)
+    with pytest.raises(RunFolderError, match="File name too long"):
+        RunFolder.open(path)
+    with pytest.raises(RunFolderError, match="File name too long"), locked(path):
+        pass
 
 
 def test_what_a_killed_process_left_half_written_does_not_stand_in_the_way(tmp_path: Path) -> None:
