@@ -16,6 +16,7 @@ from maskpilot.types import Box, Mask
 
 __all__ = [
     "area",
+    "check",
     "decode",
     "difference",
     "encode",
@@ -63,11 +64,20 @@ def decode(mask: Mask) -> NDArray[np.bool_]:
     Raises:
         ValueError: the counts do not describe an image of the mask's size.
     """
-    pixels_said = int(run_lengths(mask).sum())
-    if pixels_said != mask.width * mask.height:  # pycocotools would leave the rest as it finds it
-        raise ValueError(f"decode: expected runs of {mask.width * mask.height} pixels, got {pixels_said}")
+    check(mask)
     pixels: NDArray[np.uint8] = coco.decode(_rle(mask))
     return pixels.view(np.bool_)
+
+
+def check(mask: Mask) -> None:
+    """See that a mask that was read from a file is one: pycocotools takes any counts and makes things up.
+
+    Raises:
+        ValueError: the counts do not describe an image of the mask's size.
+    """
+    pixels_said = int(run_lengths(mask).sum())
+    if pixels_said != mask.width * mask.height:
+        raise ValueError(f"mask: expected runs of {mask.width * mask.height} pixels, got {pixels_said}")
 
 
 def area(mask: Mask) -> int:

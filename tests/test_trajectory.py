@@ -185,6 +185,16 @@ def test_damage_in_the_middle_is_named_by_its_line(tmp_path: Path) -> None:
         read_trajectory(path)
 
 
+def test_a_mask_of_other_pixels_than_the_image_has_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    counts = recorded(path).steps[0].instances[0].mask.counts
+    for damaged in (counts[:-1], counts + b"0", b"zz"):
+        path.write_bytes(path.read_bytes().replace(counts, damaged, 1))
+        with pytest.raises(TrajectoryError, match="line 2"):
+            read_trajectory(path)
+        path.write_bytes(path.read_bytes().replace(damaged, counts, 1))
+
+
 def test_an_ending_that_names_a_round_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
     recorded(path)

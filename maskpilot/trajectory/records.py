@@ -151,6 +151,7 @@ def _seen(record: Mapping[str, Any]) -> Seen:
 
 def _instance(record: Mapping[str, Any], image: ImageRef) -> Instance:
     mask = Mask(image.width, image.height, record["counts"].encode("ascii"))
+    masks.check(mask)
     box = masks.tight_box(mask)
     if box is None:
         raise ValueError(f"instance {record['id']} has an empty mask")
