@@ -118,7 +118,13 @@ def resolve_device(name: str) -> torch.device:
         raise InvalidInput(f"device: expected auto, cpu, cuda or mps, got {name!r}")
     if not available[name.partition(":")[0]]:
         raise InvalidInput(f"device: {name} was asked for, but torch finds none here; use auto or cpu")
-    return torch.device(name)
+    try:
+        where = torch.device(name)
+    except RuntimeError as error:
+        raise InvalidInput(f"device: {name!r} is none; say for example cpu, cuda or cuda:1") from error
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise InvalidInput(f"device: {name} was asked for, torch finds {torch.cuda.device_count()} here")
+    return where
 
 
 def _file_facts(path: Path) -> dict[str, str]:

@@ -94,6 +94,8 @@ def test_devices() -> None:
     assert resolve_device("cpu").type == "cpu"
     with pytest.raises(InvalidInput, match="expected auto, cpu, cuda or mps"):
         resolve_device("tpu")
+    with pytest.raises(InvalidInput, match="'cpu:x' is none"):
+        resolve_device("cpu:x")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")

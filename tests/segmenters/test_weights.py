@@ -85,6 +85,10 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"not a checkpoint")
 
 
+def words(path: Path) -> None:
+    path.write_bytes(b"hello world")  # which begins as a pickle may
+
+
 def emptiness(path: Path) -> None:
     path.touch()
 
@@ -97,7 +101,7 @@ def numbers(path: Path) -> None:
     torch.save({"model": {"a": 1}}, path)
 
 
-@pytest.mark.parametrize("write", [garbage, emptiness, a_list, numbers])
+@pytest.mark.parametrize("write", [garbage, words, emptiness, a_list, numbers])
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
 def test_what_is_no_checkpoint_says_so(tmp_path: Path, write: Any, name: str) -> None:
     write(tmp_path / name)
