@@ -22,11 +22,18 @@ class Control:
     Args:
         spent: what the run has cost so far.
         max_cost: once that is reached, sessions stop before their next request.
+        max_failures: so many samples in a row that failed end the run; None where somebody else counts them.
     """
 
-    def __init__(self, spent: Usage, max_cost: float | None = None) -> None:
+    def __init__(
+        self,
+        spent: Usage,
+        max_cost: float | None = None,
+        *,
+        max_failures: int | None = MAX_FAILURES_IN_A_ROW,
+    ) -> None:
         self._lock = threading.Lock()
-        self._usage, self._max_cost = spent, max_cost
+        self._usage, self._max_cost, self._max_failures = spent, max_cost, max_failures
         self._stopped = threading.Event()
         self._failures_in_a_row = 0
 
@@ -42,7 +49,7 @@ class Control:
     @property
     def only_fails(self) -> bool:
         """So many samples in a row have failed that the next ones will, too."""
-        return self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW
+        return self._max_failures is not None and self._failures_in_a_row >= self._max_failures
 
     @property
     def stopped(self) -> bool:

@@ -44,6 +44,13 @@ def test_failures_in_a_row_stop_a_run_and_one_success_between_them_does_not() ->
     assert control.stopped
 
 
+def test_a_part_of_a_run_that_only_fails_goes_on_where_somebody_else_counts() -> None:
+    control = Control(Usage(), max_failures=None)
+    for _ in range(MAX_FAILURES_IN_A_ROW):
+        control.saw(failure=True)
+    assert not control.stopped
+
+
 class Failing:
     description: ClassVar[Mapping[str, Any]] = {"name": "failing"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from maskpilot.labeling.types import Failure
@@ -16,15 +17,22 @@ class Board:
         labeled: content (SHA-256) that is labeled already.
         failed: content that could not be labeled and is not tried again.
         wanted: files of the run, where those that come are not chosen yet; None: all that come are.
+        may_cost: the run ends once its processes have spent more than that together; None: they may.
     """
 
     def __init__(
-        self, labeled: Iterable[str], failed: Mapping[str, Failure], wanted: Iterable[str] | None
+        self,
+        labeled: Iterable[str],
+        failed: Mapping[str, Failure],
+        wanted: Iterable[str] | None,
+        may_cost: float | None = None,
     ) -> None:
         self._labeled = {bytes.fromhex(sha256) for sha256 in labeled}  # of a million, half as large as text
         self._failed = failed
         self._wanted = None if wanted is None else frozenset(wanted)
         self._claimed: dict[bytes, str] = {}
+        self._may_cost = math.inf if may_cost is None else may_cost
+        self._costs: dict[str, float] = {}
         self._stopped = False
         self._said: list[str] = []
 
@@ -50,8 +58,17 @@ class Board:
         """Nothing is begun any more."""
         self._stopped = True
 
-    def stopped(self) -> bool:
-        """Whether the run ends."""
+    def stopped(self, process: str, cost: float) -> bool:
+        """Whether the run ends.
+
+        Args:
+            process: who asks.
+            cost: of all that it has done by now. It is told here since a part, which the command learns of
+                when it is whole, may cost a hundred times what a request does.
+        """
+        self._costs[process] = cost
+        # A little more than the limit: the command adds up the same numbers in another order.
+        self._stopped |= sum(self._costs.values()) > self._may_cost * (1 + 1e-9)
         return self._stopped
 
     def say(self, message: str) -> None:

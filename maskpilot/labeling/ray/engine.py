@@ -82,9 +82,7 @@ class OnRay:
         left = list(self._left(part))
         if not left or part.control.stopped:
             return
-        books = part.books
-        wanted = left if self._has_bytes else None
-        board = ray.remote(Board).options(num_cpus=0).remote(list(books.labeled), dict(books.failed), wanted)
+        board = _board(part, left if self._has_bytes else None)
         segmenter = part.plan.job.segmenter
         orders = Orders(
             job=self.job,
@@ -139,6 +137,14 @@ class OnRay:
         return ray.data.from_arrow(
             [pa.table({PATH: pa.array(map(os.fsencode, block), pa.binary())}) for block in blocks]
         )
+
+
+def _board(part: Part, wanted: list[str] | None) -> Any:
+    """The actor that all processes of a run know."""
+    books, most = part.books, part.plan.max_cost
+    may_cost = None if most is None else most - (part.control.usage.cost or 0.0)
+    actor = ray.remote(Board).options(num_cpus=0)
+    return actor.remote(list(books.labeled), dict(books.failed), wanted, may_cost)
 
 
 def _pool(data: Any, orders: Orders, sessions: int) -> Any:

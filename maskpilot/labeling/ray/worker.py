@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ RECEIPT = pa.schema([(name, pa.string()) for name in ("part", "problem", "kind",
 HINT = ". On a cluster, an environment variable is set where `ray start` is called, on every machine"
 
 LISTEN = 1.0
-"""Seconds after which a process asks whether the run goes on."""
+"""Seconds after which a process says what it has cost, and asks whether the run goes on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ class SessionWorker:
         self._problem = ""
         self._lock = threading.Lock()
         self._told = Usage()
-        self._control = Control(Usage())
+        # What all processes come to decides, not the images that one of them happened to get.
+        self._control = Control(Usage(), max_failures=None)
         board = orders.board
         self._outage = Outage(self._control, orders.patience, board.say.remote)
         try:
@@ -179,10 +181,11 @@ def _check_shared(orders: Orders) -> None:
 
 
 def _listen(board: Any, control: Control) -> None:
-    """Stop when the run is to end, or when nobody is there any more who could say so."""
+    """Say what was spent, and stop when the run is to end or nobody is there any more who could say so."""
+    process = uuid.uuid4().hex
     try:
         while not control.wait(LISTEN):
-            if ray.get(board.stopped.remote()):
+            if ray.get(board.stopped.remote(process, control.usage.cost or 0.0)):
                 control.stop()
     except Exception:  # noqa: BLE001 - whatever keeps it from asking
         control.stop()

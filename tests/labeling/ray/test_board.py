@@ -35,7 +35,18 @@ def test_only_files_of_the_run_are_wanted() -> None:
 def test_nothing_is_begun_once_it_is_stopped() -> None:
     one = board()
     one.stop()
-    assert (one.stopped(), one.wanted(["a"])) == (True, [])
+    assert (one.stopped("", 0.0), one.wanted(["a"])) == (True, [])
+
+
+def test_what_processes_spend_ends_the_run_before_their_parts_are_whole() -> None:
+    one = Board([], {}, None, may_cost=1.0)
+    told = [("a", 0.4), ("b", 0.3), ("a", 0.6), ("b", 0.5), ("a", 0.6)]
+    assert [one.stopped(*costs) for costs in told] == [False, False, False, True, True]
+    assert one.wanted(["a"]) == []
+
+
+def test_a_run_without_a_limit_may_cost_what_it_does() -> None:
+    assert not board().stopped("a", 1e9)
 
 
 def test_messages_are_heard_once() -> None:
