@@ -218,6 +218,11 @@ def test_the_oracle_without_a_truth_and_a_truth_without_the_oracle_are_wrong_usa
     refine(photo, tmp_path / "run", "--truth", photo, code=2)
 
 
+def test_going_on_and_beginning_anew_at_once_is_wrong_usage(photo: Path, tmp_path: Path) -> None:
+    refine(photo, tmp_path / "run", "--resume", "--overwrite", code=2)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("limit", [("--max-seconds", -1), ("--max-rounds", 0)])
 def test_an_impossible_limit_is_wrong_usage(limit: tuple[str, int], photo: Path, tmp_path: Path) -> None:
     refine(photo, tmp_path / "run", *limit, code=2)
@@ -243,11 +248,12 @@ def test_demo_prints_what_was_promised(tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_demo_says_what_is_simulated(segmenter: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     sample = Sample(query="[red]star", one_shot_iou=0.5, final_iou=1.0, rounds=3, stop="finished")
-    print_table(demo_record([sample], 1.0, segmenter), Path("run"))
+    print_table(demo_record([sample], 1.0, segmenter), Path("run[/b]"))
     said = " ".join(capsys.readouterr().out.split())
     assert "Simulated: the annotator sees the ground truth" in said
     assert words in said
     assert "[red]star" in said
+    assert "run[/b]/report.html" in said
 
 
 def test_a_message_keeps_its_lines_and_nothing_that_a_terminal_would_obey(
@@ -273,6 +279,27 @@ def test_why_things_are_done_is_told_when_asked_for(
     assert ("native calls failed" in said) is shown
     assert "no second look" in said
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay", "LONG"),
+        ("refine", "PHOTO", "star", "--out", "LONG"),
+        ("datasets", "coco", "--path", "LONG"),
+        ("score", "scenes", "--count", 1, "--predictions", "LONG"),
+        ("doctor", "--offline", "--checkpoint", "LONG"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_path_that_the_system_refuses_is_told_in_a_line(
+    arguments: tuple[object, ...], photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"LONG": tmp_path / ("x" * 300), "PHOTO": photo}
+    run(*(given.get(str(one), one) for one in arguments), code=1)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ")
+    assert "File name too long" in said
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

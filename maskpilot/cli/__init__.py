@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A path of the user's that is too long, or in a folder that may not be looked into.
+        fail(f"{error.filename}: {error.strerror}")
 
 
 @app.callback(invoke_without_command=True)

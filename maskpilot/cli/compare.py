@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskpilot.cli.console import print_json
+from maskpilot.cli.console import print_json, printable
 from maskpilot.cli.estimates import AsZeroOption, cells
 from maskpilot.cli.options import JsonOption
 
@@ -58,8 +58,8 @@ def _differences(comparison: Comparison) -> None:
     console.print(table)
     most = Table("sample", "query", "first", "second", "difference")
     for one in comparison.differences[:LISTED]:
-        query = Text(" ".join(one.query.split())[:80])
-        most.add_row(one.sample, query, f"{one.first:.3f}", f"{one.second:.3f}", f"{one.gain:+.3f}")
+        sample, query = (Text(printable(" ".join(words.split())[:80])) for words in (one.sample, one.query))
+        most.add_row(sample, query, f"{one.first:.3f}", f"{one.second:.3f}", f"{one.gain:+.3f}")
     console.print(most)
     console.print(
         f"IoU: {comparison.wins} better, {comparison.losses} worse, {comparison.ties} the same. "

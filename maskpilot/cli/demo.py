@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maskpilot.cli.console import print_json, say
+from maskpilot.cli.console import print_json, printable, say
 from maskpilot.cli.options import JsonOption, OverwriteOption, SegmenterName
 
 __all__ = ["demo", "print_table"]
@@ -76,7 +76,7 @@ def print_table(record: dict[str, Any], folder: Path) -> None:
         "For real use: maskpilot refine IMAGE QUERY --model MODEL --out DIR; SAM 3's weights: "
         "docs/segmenters.md, models: docs/endpoints"
     )
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    console.print(Text(printable(f"report: {folder / 'report.html'}")), soft_wrap=True)
 
 
 def _about(segmenter: str) -> str:

@@ -117,6 +117,8 @@ def evaluate(
     from maskpilot.tools import TOOL_SETS
     from maskpilot.types import Budget
 
+    if resume and overwrite:
+        raise InvalidInput("--resume goes on with a run, --overwrite begins anew: give one of them")
     asked = None
     if policy is Answerer.mllm:
         asked = mllm_settings(

@@ -97,6 +97,8 @@ def refine(
     from maskpilot.tools import TOOL_SETS
     from maskpilot.types import Budget, Stop
 
+    if resume and overwrite:
+        fail("--resume goes on with a run, --overwrite begins anew: give one of them", code=2)
     query = work.check_query(query)
     loaded = load_image(image, max_megapixels=max_megapixels)
     asked = None

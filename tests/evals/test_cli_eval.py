@@ -80,6 +80,17 @@ def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "setting policy.name: was one_shot, now oracle" in words
 
 
+def test_samples_may_be_called_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        run("eval", "tables", "--policy", "one_shot", "--out", tmp_path / name, "--no-pictures", "--json")
+        results = tmp_path / name / "results.jsonl"
+        results.write_text(results.read_text().replace('"s0001"', '"s[/b]\\u001b[31m"'))
+    capsys.readouterr()
+    run("compare", tmp_path / "a", tmp_path / "b")
+    words = capsys.readouterr().out
+    assert "s[/b]\N{REPLACEMENT CHARACTER}[31m" in words
+
+
 def test_a_run_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a"
     run("eval", "tables", "--policy", "oracle", "--out", out, "--no-pictures", "--json")
@@ -93,6 +104,7 @@ def test_a_run_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     [
         (["--policy", "one_shot", "--oracle-errors", "0.5"], "--policy oracle alone"),
         (["--policy", "replay"], "--replay-of"),
+        (["--policy", "oracle", "--resume", "--overwrite"], "give one of them"),
         (["--policy", "oracle", "--max-cost", "3"], "--max-cost needs"),
         (["--policy", "mllm"], "no model is configured"),
         (["--policy", "oracle", "--max-tokens", "-5"], "expected a positive number"),
