@@ -177,20 +177,25 @@ class _Work:
 
         What a free policy found is found again, so it has no log.
         """
-        policy, setup = self._begin(number, pilot)
         if self.logs is None or not pilot.reads:
+            policy, setup = self._begin(number, pilot)
             return run_session(setup, self.image.image, self.opened, policy), Usage()
-        recorded = self.logs.recorded(number, kind, setup)
+        trajectory = self._gone_on_with(self.logs, number, kind, pilot)
+        return trajectory, self.logs.given_up(self.image.sha256, number, kind)
+
+    def _gone_on_with(self, logs: SessionLogs, number: int, kind: str, pilot: Pilot) -> Trajectory:
+        policy, setup = self._begin(number, pilot)
+        recorded = logs.recorded(number, kind, setup)
         if recorded and recorded.ending and recorded.ending.stop not in UNFINISHED:
-            return recorded, Usage()
+            return recorded
         try:
-            return self._logged(self.logs, number, kind, setup, policy, recorded), Usage()
+            return self._logged(logs, number, kind, setup, policy, recorded)
         except SessionFailed as failure:
             if recorded is None or not isinstance(failure.__cause__, TrajectoryError):
                 raise
         # The rounds come to something else than they did: what was decided then cannot be gone on with.
         policy, setup = self._begin(number, pilot)
-        return self._logged(self.logs, number, kind, setup, policy, None), recorded.usage
+        return self._logged(logs, number, kind, setup, policy, None)
 
     def _begin(self, number: int, pilot: Pilot) -> tuple[Policy, Setup]:
         wanted = self.job.classes[number]

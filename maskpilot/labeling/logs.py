@@ -1,13 +1,15 @@
 """Session logs of images in flight, so that rounds which were paid for are never paid again.
 
 They lie in `sessions/<content>/<number of the class>-<first or unsure>.jsonl` and go once the image's labels
-are committed. A session of a free policy has none: it says the same again.
+are committed. One that was begun anew keeps the old log beside the new one, as `….1.jsonl` and so on, since
+its rounds were paid for. A session of a free policy has none: it says the same again.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +59,7 @@ class SessionLogs:
         return recorded if _about(recorded.setup) == _about(setup) else None
 
     def writer(self, sha256: str, number: int, kind: str, resume: Trajectory | None) -> TrajectoryWriter:
-        """A log to write to: that of `resume` goes on, anything else there is replaced.
+        """A log to write to: that of `resume` goes on, anything else there is given up.
 
         Raises:
             RunFolderError: it cannot be written.
@@ -66,7 +68,7 @@ class SessionLogs:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if resume is None:
-                path.unlink(missing_ok=True)
+                _give_up(path)
         except OSError as error:
             raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
         return TrajectoryWriter(path, resume=resume)
@@ -85,12 +87,12 @@ class SessionLogs:
         spent = Usage()
         for sha256 in self.images():
             if sha256 not in labeled:
-                for path in sorted(self._of(sha256).glob("*.jsonl")):
-                    try:
-                        spent += read_trajectory(path).usage
-                    except TrajectoryError:
-                        continue
+                spent += _cost(self._of(sha256).glob("*.jsonl"))
         return spent
+
+    def given_up(self, sha256: str, number: int, kind: str) -> Usage:
+        """What a session has cost in logs that could not be gone on with. Arguments as `path` has them."""
+        return _cost(self._of(sha256).glob(f"{number}-{kind}.*.jsonl"))
 
     def discard(self, sha256: str) -> None:
         """Forget the sessions of an image, since its labels are committed. Twice does no harm.
@@ -107,6 +109,25 @@ class SessionLogs:
 
     def _of(self, sha256: str) -> Path:
         return self.folder / SESSIONS / sha256
+
+
+def _cost(paths: Iterable[Path]) -> Usage:
+    spent = Usage()
+    for path in sorted(paths):
+        try:
+            spent += read_trajectory(path).usage
+        except TrajectoryError:
+            continue
+    return spent
+
+
+def _give_up(path: Path) -> None:
+    """Make room for a new log; what the old one has cost is not forgotten."""
+    if _cost([path]) == Usage():
+        path.unlink(missing_ok=True)
+        return
+    names = (path.with_suffix(f".{number}{path.suffix}") for number in itertools.count(1))
+    path.rename(next(name for name in names if not name.exists()))
 
 
 def _about(setup: Setup) -> tuple[object, ...]:

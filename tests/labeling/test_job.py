@@ -354,7 +354,9 @@ def test_rounds_that_no_longer_fit_are_decided_anew_and_still_counted(tmp_path: 
     found = labeled(job(CUP, first=model.pilot), logs=logs)
     assert len(model.asked) == 3
     assert [held.instance.id for held in found.classes[0].labels] == [1, 2]
-    assert found.usage == sum([PAID] * 5, Usage())
+    assert found.usage == logs.usage(()) == sum([PAID] * 5, Usage())
+    # As after a kill before the labels were committed.
+    assert without_times(labeled(job(CUP, first=Model().pilot), logs=logs)) == without_times(found)
 
 
 def test_a_log_that_cannot_be_written_is_no_fault_of_the_image(tmp_path: Path) -> None:

@@ -65,6 +65,18 @@ def test_what_images_in_flight_have_cost_is_counted(tmp_path: Path) -> None:
     assert logs.usage({f"{2:064x}"}) == PAID + PAID + PAID + PAID
 
 
+def test_what_sessions_have_cost_that_were_begun_anew_stays(tmp_path: Path) -> None:
+    logs, sha256 = SessionLogs(tmp_path), f"{1:064x}"
+    for times in range(4):
+        keep(logs, of_image(1), [text("cup"), finish()])
+        assert logs.given_up(sha256, 0, "first") == sum([PAID + PAID] * times, Usage())
+        assert logs.usage(()) == sum([PAID + PAID] * (times + 1), Usage())
+    assert logs.given_up(sha256, 0, "unsure") == logs.given_up(sha256, 1, "first") == Usage()
+    assert logs.usage({sha256}) == Usage()
+    logs.discard(sha256)
+    assert logs.usage(()) == Usage()
+
+
 def test_logs_of_a_committed_image_go(tmp_path: Path) -> None:
     logs = SessionLogs(tmp_path)
     for number in (1, 2):
