@@ -134,11 +134,15 @@ class Persistence:
         failure = _failure(state)
         if failure.trouble is Trouble.misnamed:
             return 0.0
-        if failure.asked is not None and failure.trouble in (Trouble.busy, Trouble.server_error):
-            # Never less than asked for: the jitter only adds.
-            return min(failure.asked, self._patience.longest_asked) * (1.0 + 0.1 * self._jitter())
         wait = self._patience.first_wait * 2.0 ** min(self.attempts - 1, 30)
-        return min(wait, self._patience.longest_wait) * (0.5 + 0.5 * self._jitter())
+        wait = min(wait, self._patience.longest_wait) * (0.5 + 0.5 * self._jitter())
+        if failure.asked is None or failure.trouble not in (Trouble.busy, Trouble.server_error):
+            return wait
+        # Never less than asked for: the jitter only adds.
+        asked = min(failure.asked, self._patience.longest_asked) * (1.0 + 0.1 * self._jitter())
+        # "Now" is believed once: of a server that stays busy, or of a clock that is wrong, it is no answer.
+        believed = asked >= self._patience.first_wait or self.attempts == 1
+        return asked if believed else max(asked, wait)
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         trouble = _failure(state).trouble

@@ -87,6 +87,13 @@ def test_a_date_that_has_passed_means_now() -> None:
     assert clock.slept == [0]
 
 
+@pytest.mark.parametrize("value", ["0", "0.01", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_a_server_that_says_now_and_stays_busy_is_not_asked_without_end(value: str) -> None:
+    with wired([*[busy(value)] * 5, CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [float(value) if value[0] == "0" else 0, 0.5, 1, 2, 4]
+
+
 def test_milliseconds_go_before_seconds() -> None:
     both = error(429, "slow down", retry_after="9", retry_after_ms="1500")
     with wired([both, CALL]) as (wire, _, clock):
