@@ -284,11 +284,11 @@ def test_a_mask_that_fits_costs_less_than_a_shifted_one() -> None:
     wanted = torch.zeros(1, 32, 32)
     wanted[0, 10:14, 20:24] = 1
     box = torch.tensor([[22 / 32, 12 / 32, 4 / 32, 4 / 32]])
-    matched = torch.ones(1, dtype=torch.bool)
+    weight = torch.ones(1)
     logits = wanted * 20 - 10
-    right = mask_losses(logits, wanted, box, matched)
-    wrong = mask_losses(logits.roll(2, dims=2), wanted, box, matched)
-    nothing = mask_losses(logits.roll(2, dims=2), wanted, box, ~matched)
+    right = mask_losses(logits, wanted, box, weight)
+    wrong = mask_losses(logits.roll(2, dims=2), wanted, box, weight)
+    nothing = mask_losses(logits.roll(2, dims=2), wanted, box, 0 * weight)
     assert all(right[name] < 0.01 < wrong[name] for name in right)
     assert all(nothing[name] == 0 for name in nothing)
 
@@ -299,9 +299,9 @@ def test_a_mask_is_judged_between_the_centres_of_its_cells() -> None:
     box = torch.tensor([[44 / 64, 24.5 / 64, 8 / 64, 7 / 64]])
     logits = torch.full((1, 32, 32), -10.0)
     logits[0, 11:14, 20:24] = 10
-    whole_cells = mask_losses(logits, wanted, box, torch.ones(1, dtype=torch.bool))
+    whole_cells = mask_losses(logits, wanted, box, torch.ones(1))
     logits[0, 10, 20:24] = -3
-    cut_cells = mask_losses(logits, wanted, box, torch.ones(1, dtype=torch.bool))
+    cut_cells = mask_losses(logits, wanted, box, torch.ones(1))
     assert all(cut_cells[name] < whole_cells[name] for name in cut_cells)
 
 

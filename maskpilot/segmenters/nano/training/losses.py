@@ -32,7 +32,7 @@ SPREAD = 1.0
 """Size that the neck's output is held at: the fusion encoder adds text features of about this size to it."""
 SHOWN = 6.0
 """Weight of the score of an object that a positive exemplar shows: each such prompt has one."""
-MARGIN = 0.04
+MARGIN = 0.025
 """Around an object's box, as a share of the image's side: what a mask must be told apart from."""
 
 
@@ -89,7 +89,7 @@ def decoder_losses(decoded: Decoded, pairs: Pairs, batch: Batch) -> dict[str, to
 
 
 def mask_losses(
-    logits: torch.Tensor, wanted: torch.Tensor, boxes: torch.Tensor, matched: torch.Tensor
+    logits: torch.Tensor, wanted: torch.Tensor, boxes: torch.Tensor, weights: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """Cross-entropy and dice of masks.
 
@@ -98,9 +98,9 @@ def mask_losses(
 
     Args:
         logits: (k, m, m), enlarged here as whoever shows them will; wanted: (k, 2m, 2m), covered shares;
-            boxes: (k, 4) cxcywh; matched: (k,) bool, the others are left out.
+            boxes: (k, 4) cxcywh; weights: (k,) of the masks, 0 for those to leave out.
     """
-    count = matched.sum().clamp(min=1)
+    whole = weights.sum().clamp(min=1)
     size = wanted.shape[-2:]
     logits = functional.interpolate(logits.float()[None], size, mode="bilinear", align_corners=False)[0]
     centres = (torch.arange(logits.shape[-1], device=logits.device) + 0.5) / logits.shape[-1]
@@ -114,7 +114,7 @@ def mask_losses(
     sure = logits.sigmoid()
     shared = (sure * wanted).sum((1, 2))
     dice = 1 - (2 * shared + 1) / (sure.sum((1, 2)) + wanted.sum((1, 2)) + 1)
-    return {"mask": (entropy * matched).sum() / count, "dice": (dice * matched).sum() / count}
+    return {"mask": (entropy * weights).sum() / whole, "dice": (dice * weights).sum() / whole}
 
 
 def pixel_loss(codes: torch.Tensor, batch: Batch, prompts: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,8 @@ __all__ = ["Depth", "Outcome", "choose", "run_batch"]
 
 SHOWN_COUNTS = 5
 """For so many targets counts one that a positive box shows, when it is drawn which prompts to outline."""
+SHOWN_WEIGHT = 3.0
+"""Weight of the mask of what a positive box shows."""
 Depth = Literal["image", "fusion", "all"]
 """How far a batch goes: through the image encoder, through fusion too, or to the decoder and masks."""
 
@@ -136,8 +138,7 @@ def _outlines(
     found = decoded.queries[pairs.prompts[target], pairs.queries[target]]
     queries = found.new_zeros(len(chosen), int(counts[chosen].max()), found.shape[-1])
     queries[into, at] = found
+    weights = pairs.matched[target] * (1 + (SHOWN_WEIGHT - 1) * batch.shown[target])
     masks, codes = outline(model, heads, fused, batch, prompts=prompts, queries=queries)
-    terms = mask_losses(
-        masks[into, at], batch.masks[batch.objects[target]], batch.boxes[target], pairs.matched[target]
-    )
+    terms = mask_losses(masks[into, at], batch.masks[batch.objects[target]], batch.boxes[target], weights)
     return terms | {"pixels": pixel_loss(codes, batch, prompts)}
