@@ -65,7 +65,7 @@ class Engine:
     def __init__(self, model: Any, device: torch.device, *, bounds: CacheBounds, max_batch: int) -> None:
         self._forward: Sam3Forward | None = Sam3Forward(model, device, max_text_bytes=bounds.texts)
         self._worker = Worker(
-            max_batch=max_batch, is_out_of_memory=is_out_of_memory, free_memory=torch.cuda.empty_cache
+            max_batch=max_batch, is_out_of_memory=is_out_of_memory, free_memory=self._free_memory
         )
         self._ids = itertools.count()
         self._features: ByteLRU[int, Features] = ByteLRU(bounds.images)
@@ -105,6 +105,11 @@ class Engine:
         self._forward = None
         self._features.forget(lambda _: True)
         self._prompted.forget(lambda _: True)
+
+    def _free_memory(self) -> None:
+        """Features of images make room on the device: they can be made again. In the worker's thread."""
+        self._features.forget(lambda _: True)
+        torch.cuda.empty_cache()
 
     def _features_of(self, image: OpenImage) -> Features:
         features = self._features.get(image.id)

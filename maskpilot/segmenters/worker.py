@@ -33,7 +33,8 @@ class Worker:
     """A daemon thread that answers requests in batches.
 
     Whatever fails in a batch is tried again in smaller ones, down to single requests, so that only the guilty
-    request fails. After running out of memory the batches stay as small as they had to become.
+    request fails. After running out of memory the batches stay as small as they had to become; a single
+    request is tried once more when memory was freed.
 
     Args:
         max_batch: the most requests in one call of a function.
@@ -110,7 +111,7 @@ class Worker:
             self._jobs = deque(job for job in self._jobs if job not in batch)
             return batch
 
-    def _answer(self, batch: Sequence[_Job]) -> None:
+    def _answer(self, batch: Sequence[_Job], *, last: bool = False) -> None:
         answers = _attempt(batch[0].function, [job.request for job in batch])
         if not isinstance(answers, Exception):
             for job, answer in zip(batch, answers, strict=True):
@@ -119,6 +120,9 @@ class Worker:
         out_of_memory = self._is_out_of_memory(answers)
         if out_of_memory:
             self._free_memory()
+        if len(batch) == 1 and out_of_memory and not last:
+            self._answer(batch, last=True)
+            return
         if len(batch) == 1:
             batch[0].answer.set_exception(_explained(answers, out_of_memory=out_of_memory))
             return

@@ -194,6 +194,21 @@ def test_a_request_that_does_not_fit_alone() -> None:
     segmenter.close()
 
 
+def test_features_of_images_make_room_before_a_request_is_given_up() -> None:
+    short_of_memory = [True]
+
+    def fault(_: dict[str, Any]) -> None:
+        if short_of_memory and short_of_memory.pop():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    segmenter, model = recording(fault)
+    sessions = [segmenter.open(picture(seed=seed)) for seed in range(2)]
+    assert len(sessions[0].segment(STAR)) > 0
+    assert len(sessions[1].segment(STAR)) > 0
+    assert model.images == [1, 1, 1]  # what had made room was encoded again
+    segmenter.close()
+
+
 def test_scores_that_are_not_numbers_are_an_error() -> None:
     broken = build_nano(TINY, ["star"])
     torch.nn.init.constant_(broken.dot_prod_scoring.hs_proj.bias, float("nan"))

@@ -91,6 +91,15 @@ def test_one_request_that_does_not_fit() -> None:
     worker.close()
 
 
+def test_one_request_is_tried_again_when_memory_was_freed() -> None:
+    double = Doubling(fits=0)
+    worker = Worker(free_memory=lambda: setattr(double, "fits", 1))
+    double.gate.set()
+    assert worker.call(double, 4) == 8
+    assert double.batches == [[4], [4]]
+    worker.close()
+
+
 def test_nobody_waits_for_ever_when_memory_cannot_be_freed() -> None:
     def fail() -> None:
         raise RuntimeError("device lost")
