@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 import ray.data
+from ray.exceptions import RayError
 
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.interrupts import ctrl_c
@@ -31,7 +32,20 @@ TICK = 0.5
 
 
 def collect(labeled: Any, board: Any, part: Part) -> None:
-    """Put into the books what the processes come to, until they are through or the run is stopped."""
+    """Put into the books what the processes come to, until they are through or the run is stopped.
+
+    Raises:
+        RunFolderError: the run folder cannot be written.
+        InvalidInput: a process lacks what it needs.
+        PolicyError: the endpoint refuses every image alike, or Ray gave up.
+    """
+    try:
+        _collect(labeled, board, part)
+    except RayError as error:  # the board is gone, with its machine or with all of Ray
+        raise _given_up(error) from error
+
+
+def _collect(labeled: Any, board: Any, part: Part) -> None:
     _quieten()
     said: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_read, args=(labeled, said.put), daemon=True).start()
@@ -52,8 +66,7 @@ def collect(labeled: Any, board: Any, part: Part) -> None:
             if receipt is None:
                 break
             if isinstance(receipt, BaseException):
-                last = str(receipt).strip().splitlines()[-1:]
-                raise PolicyError(f"Ray gave up: {' '.join(last)}; the same command goes on") from receipt
+                raise _given_up(receipt) from receipt
             part.control.add(Usage(**json.loads(receipt["usage"])))
             if receipt["part"]:
                 _take(part, part.path / PARQUET / PENDING / receipt["part"])
@@ -88,6 +101,11 @@ def _raise(problem: dict[str, str], part: Part) -> None:
         part.outage.ended_run = EndpointError(said)
         return
     raise {"endpoint": PolicyError, "setup": InvalidInput, "folder": RunFolderError}[kind](said)
+
+
+def _given_up(error: BaseException) -> PolicyError:
+    last = str(error).strip().splitlines()[-1:]
+    return PolicyError(f"Ray gave up: {' '.join(last)}; the same command goes on")
 
 
 def _quieten() -> None:

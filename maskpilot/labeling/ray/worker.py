@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from maskpilot.runfolder import RUN
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.types import Usage
 
-__all__ = ["BYTES", "PATH", "RECEIPT", "Orders", "SessionWorker"]
+__all__ = ["BYTES", "PATH", "RECEIPT", "Orders", "SessionWorker", "files_of"]
 
 PATH, BYTES = "path", "bytes"
 """Columns of what comes in: a file's path, and its content where that comes along."""
@@ -54,7 +55,7 @@ class Orders:
     """What a process is told. All of it can be pickled.
 
     Attributes:
-        job: makes the job, in the process that uses it.
+        job: makes the job, in the process that uses it. Not shown: the endpoint's address may hold a secret.
         servers: actors of the segmenters.
         about: what the segmenters are.
         board: actor that all processes know.
@@ -65,7 +66,7 @@ class Orders:
         max_megapixels: larger images are refused.
     """
 
-    job: Callable[[Segmenter], Job]
+    job: Callable[[Segmenter], Job] = field(repr=False)
     servers: Sequence[Any]
     about: About
     board: Any
@@ -130,9 +131,7 @@ class SessionWorker:
         return self._receipt(part, problem, kind)
 
     def _wanted(self, batch: pa.Table) -> list[tuple[str, bytes | None]]:
-        paths = [relative(path, str(self._orders.images)) for path in batch[PATH].to_pylist()]
-        sources = batch[BYTES].to_pylist() if BYTES in batch.column_names else [None] * len(paths)
-        found = [(path, source) for path, source in zip(paths, sources, strict=True) if path]
+        found = files_of(batch, str(self._orders.images))
         wanted = set(ray.get(self._orders.board.wanted.remote([path for path, _ in found])))
         return [(path, source) for path, source in found if path in wanted]
 
@@ -165,6 +164,17 @@ class SessionWorker:
             before, self._told = self._told, self._control.usage
             more = {name: value - (getattr(before, name) or 0) for name, value in _numbers(self._told)}
             return Usage(**more)
+
+
+def files_of(batch: pa.Table, images: str) -> list[tuple[str, bytes | None]]:
+    """Paths of a batch, relative to the folder of images, and the content that came along, if any did.
+
+    What comes without content has its path already, whatever a manifest would mean by that.
+    """
+    if BYTES not in batch.column_names:
+        return [(os.fsdecode(path), None) for path in batch[PATH].to_pylist()]
+    paths = (relative(path, images) for path in batch[PATH].to_pylist())
+    return [(path, source) for path, source in zip(paths, batch[BYTES].to_pylist(), strict=True) if path]
 
 
 def _numbers(usage: Usage) -> list[tuple[str, Any]]:
