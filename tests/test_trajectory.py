@@ -1,5 +1,6 @@
 """A session on disk: whole, cut off, damaged, gone on with."""
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,6 +183,28 @@ def test_damage_in_the_middle_is_named_by_its_line(tmp_path: Path) -> None:
     recorded(path)
     path.write_bytes(path.read_bytes().replace(b'"locked"', b'"lucked"', 1))
     with pytest.raises(TrajectoryError, match="line 2"):
+        read_trajectory(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [(1, "query", 5), (1, "policy", None), (1, "segmenter", []), (1, "versions", "1"), (2, "prompts", 5)],
+)
+def test_values_of_other_kinds_are_damage(tmp_path: Path, line: int, name: str, value: object) -> None:
+    path = tmp_path / "steps.jsonl"
+    recorded(path)
+    records = [json.loads(text) for text in path.read_text().splitlines()]
+    records[line - 1][name] = value
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    with pytest.raises(TrajectoryError, match=f"line {line} is not a record"):
+        read_trajectory(path)
+
+
+def test_a_text_of_another_kind_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    recorded(path)
+    path.write_bytes(path.read_bytes().replace(b'"prompts": {"text": "cup"', b'"prompts": {"text": 5', 1))
+    with pytest.raises(TrajectoryError, match="line 2 is not a record"):
         read_trajectory(path)
 
 

@@ -147,7 +147,7 @@ def read_trajectory(path: Path) -> Trajectory:
                 ending = read_ending(record)
         if ending and ending.best is not None and not 0 <= ending.best < len(steps):
             raise ValueError(f"the best of {len(steps)} rounds is said to be {ending.best}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TrajectoryError(f"{path}: line {number} is not a record of a session ({error!r})") from error
     return Trajectory(setup, tuple(steps), ending)
 

@@ -1,7 +1,7 @@
 """Sessions as plain JSON data, and back.
 
-Reading raises KeyError, TypeError or ValueError where a record is not what it should be; who reads the file
-says which line it was.
+Reading raises AttributeError, KeyError, TypeError or ValueError where a record is not what it should be; who
+reads the file says which line it was.
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ def read_setup(record: Mapping[str, Any]) -> Setup:
     """What a session was given, from its record; older ones know of no start."""
     image = ImageRef(**record["image"])
     return Setup(
-        query=record["query"],
+        query=_typed(record, "query", str),
         image=image,
         tools=tuple(record["tools"]),
         budget=Budget(**record["budget"]),
-        policy=record["policy"],
-        segmenter=record["segmenter"],
-        versions=record["versions"],
+        policy=_typed(record, "policy", dict),
+        segmenter=_typed(record, "segmenter", dict),
+        versions=_typed(record, "versions", dict),
         created=record["created"],
         start=tuple(_instance(instance, image) for instance in record.get("start", ())),
     )
@@ -129,6 +129,13 @@ def read_step(record: Mapping[str, Any], image: ImageRef) -> Step:
         zooms=tuple(Box(*xyxy) for xyxy in record["zooms"]),
         seconds=record["seconds"],
     )
+
+
+def _typed(record: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = record[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
 
 
 def _decision(record: Mapping[str, Any]) -> Decision:
