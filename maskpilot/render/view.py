@@ -136,8 +136,8 @@ def display_size(width: int, height: int, max_side: int = 1536) -> tuple[int, in
     factor that just lifts it to 512 px or more, so that there is room for labels. Others keep their size.
     """
     longer = max(width, height)
-    if longer < READABLE:
-        factor = max(1, min(-(-READABLE // longer), max_side // longer))
+    if longer < READABLE and longer <= max_side:
+        factor = min(-(-READABLE // longer), max_side // longer)
         return (width * factor, height * factor)
     scale = min(1.0, max_side / longer)
     return (max(1, round(width * scale)), max(1, round(height * scale)))

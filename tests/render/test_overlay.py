@@ -197,6 +197,11 @@ def test_the_size_at_which_an_image_is_shown(size: tuple[int, int], shown: tuple
     assert display_size(*size) == shown
 
 
+@pytest.mark.parametrize(("max_side", "shown"), [(100, (100, 75)), (400, (400, 300)), (900, (800, 600))])
+def test_a_small_image_is_shown_within_a_small_limit(max_side: int, shown: tuple[int, int]) -> None:
+    assert display_size(400, 300, max_side) == shown
+
+
 def test_threads_that_draw_at_once_draw_the_same() -> None:
     image, instances = grey(*SIZE), scattered(SIZE, 30, 80)
     with ThreadPoolExecutor(8) as pool:
