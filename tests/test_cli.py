@@ -243,6 +243,19 @@ def test_demo_prints_what_was_promised(tmp_path: Path, capsys: pytest.CaptureFix
     assert record["samples"][0]["query"] in _text((tmp_path / "demo" / "report.html").read_text())
 
 
+def test_the_demo_replaces_no_run_of_another_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("maskpilot.demo.demo_tasks", list)
+    run("demo", "--segmenter", "untrained", "--json")
+    run("demo", "--segmenter", "untrained", "--json")
+    Path("runs/demo/run.json").write_text('{"command": "label"}')
+    run("demo", "--segmenter", "untrained", code=1)
+    assert "holds a run already" in capsys.readouterr().err
+    assert "label" in Path("runs/demo/run.json").read_text()
+
+
 @pytest.mark.parametrize(
     ("segmenter", "words"), [("untrained", "RANDOM weights"), ("nano", "trained on drawn scenes alone")]
 )

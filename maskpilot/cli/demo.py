@@ -17,7 +17,7 @@ __all__ = ["demo", "print_table"]
 
 def demo(
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the run; default: runs/demo, replaced.")
+        Path | None, typer.Option(help="Folder for the run; default: runs/demo, an earlier demo replaced.")
     ] = None,
     segmenter: Annotated[
         SegmenterName, typer.Option(help="What to pilot; nano and untrained need no download.")
@@ -32,7 +32,7 @@ def demo(
 
     where = out or Path("runs/demo")
     with locked(where):
-        folder = RunFolder.create(where, overwrite=overwrite or out is None)
+        folder = RunFolder.create(where, overwrite=overwrite or (out is None and _holds_demo(where)))
         say(f"loading the segmenter {segmenter.value} ...")
         began = time.monotonic()
         with closing(load_segmenter(segmenter.value)) as engine:
@@ -44,6 +44,13 @@ def demo(
         print_json(record)
     else:
         print_table(record, folder.path)
+
+
+def _holds_demo(path: Path) -> bool:
+    """Whether a folder's run is one of the demo, which costs nothing to make again."""
+    from maskpilot.runfolder import RUN, RunFolder
+
+    return (path / RUN).is_file() and RunFolder(path).read_json(RUN).get("command") == "demo"
 
 
 class _Samples:
