@@ -80,9 +80,11 @@ def _absent(scene: Scene, rng: np.random.Generator) -> Iterator[SceneQuery]:
                 text = swaps[index].words(many=True)
                 yield SceneQuery(text, "absent", (), text)
                 break
-    while not scene.objects:
+    said: set[str] = set()
+    while not scene.objects and len(said) < len(SHAPES) * len(COLOURS):
         phrase = Phrase(shape=str(rng.choice(SHAPES)), colour=str(rng.choice(COLOURS)))
         text = phrase.words(many=True)
+        said.add(text)
         yield SceneQuery(text, "absent", (), text)
 
 

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskpilot.scenes import KINDS, Phrase, Scene, SceneQuery, find, make_scene, queries, read_phrase
+from maskpilot.scenes import (
+    COLOURS,
+    KINDS,
+    SHAPES,
+    Phrase,
+    Scene,
+    SceneQuery,
+    find,
+    make_scene,
+    queries,
+    read_phrase,
+)
 
 SCENES = st.integers(0, 10_000).map(make_scene)
 SEVERAL = [query for seed in range(60) for query in queries(make_scene(seed))]
@@ -56,6 +67,11 @@ def test_only_absent_queries_have_no_answer() -> None:
 
 def test_an_empty_scene_has_nothing_but_absent_things() -> None:
     assert {query.kind for query in queries(make_scene(0, count=0))} == {"absent"}
+
+
+def test_what_can_be_asked_about_an_empty_scene_has_an_end() -> None:
+    asked_for = queries(make_scene(0, count=0), kinds=("absent",), per_kind=1000)
+    assert len(asked_for) == len(SHAPES) * len(COLOURS)
 
 
 def test_an_absent_query_is_one_word_away_from_something_there() -> None:
