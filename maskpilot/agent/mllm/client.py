@@ -59,7 +59,9 @@ class Client:
             default_query=endpoint.query,  # the client loses one that is in the URL
             api_key=endpoint.key or NO_KEY,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(follow_redirects=False, verify=_certificates()),
+            http_client=openai.DefaultHttpxClient(
+                follow_redirects=False, verify=_certificates(), event_hooks={"response": [_error_read]}
+            ),
         )
 
     def close(self) -> None:
@@ -168,6 +170,21 @@ def _certificates() -> ssl.SSLContext:
     import httpx2  # noqa: PLC0415
 
     return httpx2.create_ssl_context()
+
+
+def _error_read(response: Any) -> None:
+    """Read the body of an error here: the client would read it to its end, however long that takes."""
+    import httpx2  # noqa: PLC0415
+
+    if not response.is_error:
+        return
+    until = time.monotonic() + response.request.extensions["timeout"]["read"]
+    try:
+        body = _read(response.iter_raw(), until)
+    except _TooSlow:
+        raise httpx2.ReadTimeout("the body trickles", request=response.request) from None
+    response.stream = httpx2.ByteStream(body)
+    response.is_closed = response.is_stream_consumed = False
 
 
 class _TooSlow(Exception):

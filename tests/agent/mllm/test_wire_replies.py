@@ -9,6 +9,7 @@ from maskpilot.agent.mllm import chat, responses
 from maskpilot.agent.mllm.exchange import Message, Reply, Role
 from maskpilot.agent.mllm.failures import EndpointError, OutOfTime
 from maskpilot.agent.mllm.reading import NAMELESS, UNREADABLE, Broken, arguments
+from maskpilot.agent.mllm.retry import Patience
 from maskpilot.testing import Answer, Says
 from maskpilot.testing.faults import (
     ARGUMENTS_AS_OBJECT,
@@ -303,6 +304,20 @@ def test_a_reply_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = Answer(200, b" " * (2 << 20))
     with pytest.raises(EndpointError, match="more than 1 MiB"):
         sent([endless] * 3)
+
+
+def test_an_error_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskpilot.agent.mllm.client.LARGEST_REPLY", 1 << 20)
+    with pytest.raises(EndpointError, match="more than 1 MiB"):
+        sent([Answer(400, b"x" * (2 << 20))], patience=Patience(broken=1))
+
+
+def test_an_error_that_trickles_in() -> None:
+    trickling = Answer(400, b'{"error": {"message": "no such parameter"}}', drip=0.6)
+    with pytest.raises(EndpointError, match="no such parameter"):
+        sent([trickling])
+    with pytest.raises(EndpointError, match="does not answer in time"):
+        sent([trickling], patience=Patience(timeout=0.25, no_connection=1))
 
 
 def test_lone_surrogates_do_not_travel() -> None:
