@@ -176,7 +176,7 @@ def _error_read(response: Any) -> None:
     """Read the body of an error here: the client would read it to its end, however long that takes."""
     import httpx2  # noqa: PLC0415
 
-    if not response.is_error:
+    if response.is_success:
         return
     until = time.monotonic() + response.request.extensions["timeout"]["read"]
     try:
