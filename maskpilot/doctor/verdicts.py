@@ -72,6 +72,8 @@ def coordinates_row(
         detail = f"{winner.name} by habit ({scores}), {expected.name} when told (IoU {told.best.iou:.2f})"
         return Row(COORDINATES, Health.note, detail, f"nothing need be done; {_remember(winner)}")
     detail = f"it answers in {winner.name}, but is asked in {expected.name}: {scores}"
+    if trouble:
+        detail = f"{winner.name} by habit ({scores}); in {expected.name} it could not be asked: {trouble}"
     return Row(COORDINATES, Health.failed, detail, _remember(winner))
 
 

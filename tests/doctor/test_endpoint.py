@@ -109,6 +109,18 @@ def test_a_model_that_counts_as_it_is_told_needs_no_fix() -> None:
     assert "1000-xyxy when told" in row.detail
 
 
+def test_a_model_that_could_not_be_told_is_not_said_to_answer_otherwise() -> None:
+    def silent_when_told(seen: Seen) -> Turn:
+        if "Coordinates:" in words_of(seen) and "bounding box of each" in words_of(seen):
+            return error(400, "too many words", "bad_request")
+        return able(Convention.parse("pixels"), CODE)(seen)
+
+    row = examined(silent_when_told).rows[-1]
+    assert row.health is Health.failed
+    assert "could not be asked" in row.detail
+    assert "too many words" in row.detail
+
+
 def test_the_code_is_in_the_picture_and_nowhere_else() -> None:
     asked: list[Seen] = []
 
