@@ -51,17 +51,20 @@ def _collect(labeled: Any, board: Any, part: Part) -> None:
     threading.Thread(target=_read, args=(labeled, said.put), daemon=True).start()
     problem: dict[str, str] = {}
     until: float | None = None
+    listen = monotonic() + TICK
     with ctrl_c(part.control.stop):
         while until is None or monotonic() < until:
             if until is None and part.control.stopped:
                 ray.get(board.stop.remote())
                 part.watch.note(f"stopping after the requests in flight ({GRACE:g} s at most)")
                 until = monotonic() + GRACE
+            if monotonic() >= listen:  # also while receipts come: one machine may be cut off, and others not
+                for message in ray.get(board.heard.remote()):
+                    part.watch.note(message)
+                listen = monotonic() + TICK
             try:
                 receipt = said.get(timeout=TICK)
             except Empty:
-                for message in ray.get(board.heard.remote()):
-                    part.watch.note(message)
                 continue
             if receipt is None:
                 break
