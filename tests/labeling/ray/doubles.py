@@ -16,6 +16,7 @@ from maskpilot.labeling.pilots import Pilot, one_shot
 from maskpilot.labeling.types import LabelClass
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.types import Decision, ToolCall, Usage
+from tests.segmenters.pictures import fake_segmenter
 
 
 def tiny_segmenter() -> Segmenter:
@@ -24,6 +25,18 @@ def tiny_segmenter() -> Segmenter:
     from maskpilot.segmenters.nano.config import TINY
 
     return load_untrained("cpu", config=TINY)
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """Makes a test double that says where it runs."""
+
+    device: str
+
+    def __call__(self) -> Segmenter:
+        segmenter = fake_segmenter()
+        segmenter.provenance = {**segmenter.provenance, "device": self.device}
+        return segmenter
 
 
 def no_weights() -> Segmenter:

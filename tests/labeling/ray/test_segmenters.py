@@ -15,7 +15,7 @@ from maskpilot.labeling.ray.segmenters import RemoteSegmenter
 from maskpilot.labeling.ray.servers import Packed, SegmenterServer, start_servers
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.types import Detections, PromptState
-from tests.labeling.ray.doubles import no_weights, tiny_segmenter
+from tests.labeling.ray.doubles import OnDevice, no_weights, tiny_segmenter
 from tests.segmenters.contract import TEXT, SegmenterContract, check_closing
 from tests.segmenters.pictures import fake_segmenter, picture, same
 
@@ -60,6 +60,17 @@ def test_what_a_segmenter_lacks_is_told_as_it_was(cluster: Any) -> None:
     actors = start_servers(no_weights, 1, num_cpus=0.1)
     with pytest.raises(WeightsUnavailable, match="ask for access"):
         RemoteSegmenter(actors)
+
+
+def test_devices_of_a_cluster_are_all_named_whoever_is_asked_first(cluster: Any) -> None:
+    actors = [
+        *start_servers(OnDevice("H200"), 1, num_cpus=0.1),
+        *start_servers(OnDevice("A100"), 1, num_cpus=0.1),
+    ]
+    for servers in (actors, actors[::-1]):
+        assert RemoteSegmenter(servers).provenance["device"] == "A100, H200"
+    for actor in actors:
+        cluster.kill(actor)
 
 
 def test_an_image_is_opened_anew_where_its_server_died(cluster: Any) -> None:
