@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -66,8 +67,10 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
 
 
 def printable(text: str) -> str:
-    """Text from files and models without what a terminal would obey; line ends stay."""
+    """Text from files and models without what a terminal obeys; line ends and spaces of any kind stay."""
     return "".join(
-        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        character
+        if character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs"
+        else "\N{REPLACEMENT CHARACTER}"
         for character in text
     )

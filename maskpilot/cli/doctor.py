@@ -46,6 +46,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check this machine and a model's endpoint: a table, each row ok or with its fix."""
+    from maskpilot.agent.mllm.endpoint import SHORTEST_SECRET
     from maskpilot.doctor import Health, examine_machine
     from maskpilot.errors import InvalidInput
 
@@ -70,6 +71,7 @@ def doctor(
             stored = _store(settings, found)
     ok = all(row.health is not Health.failed for row in rows)
     key = os.environ.get(settings.api_key_env if settings else "OPENAI_API_KEY", "").strip()
+    key = key if len(key) >= SHORTEST_SECRET else ""
     if as_json:
         print_json(_hidden(_record(ok, rows, settings, found, stored=stored), key))
     else:

@@ -89,6 +89,15 @@ def test_the_table_shows_every_check(capsys: pytest.CaptureFixture[str]) -> None
     assert "fix:" in said
 
 
+def test_a_key_that_is_a_word_is_left_where_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "ok")
+    made = record("--offline", "--model", "ok", "--base-url", "http://ok:9/v1", code=0, capsys=capsys)
+    assert (made["model"], made["base_url"]) == ("ok", "http://ok:9/v1")
+    assert "ok" in health(made).values()
+
+
 def test_a_server_that_repeats_the_key_does_not_get_it_printed(capsys: pytest.CaptureFixture[str]) -> None:
     def parrot(seen: Seen) -> Turn:
         return Says(f"{seen.headers['authorization']} [red]{words_of(seen)[:20]}")

@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from maskpilot.agent.mllm.failures import plain
 from maskpilot.errors import InvalidInput
 
-__all__ = ["Endpoint", "shown_url"]
+__all__ = ["SHORTEST_SECRET", "Endpoint", "shown_url"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_HOSTS = ("api.openai.com", ".openai.azure.com")
 
 SHORTEST_SECRET = 8
+"""Characters; what is shorter is a word that a local server takes for a key."""
 SECRET_NAME = re.compile(r"key|token|secret|sig|auth|code", re.IGNORECASE)
 """Names of a query's parameters that hold what nobody else may know; `api-version` is none."""
 
