@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["cached_weights", "torch_facts"]
+__all__ = ["SAM3_FILE", "SAM3_REPOSITORY", "cached_weights", "torch_facts"]
 
 SAM3_REPOSITORY, SAM3_FILE = "facebook/sam3", "sam3.pt"
 

@@ -13,10 +13,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from maskpilot.errors import SegmenterError, WeightsUnavailable
+from maskpilot.segmenters.machine import SAM3_FILE, SAM3_REPOSITORY
 
 __all__ = ["bpe_vocabulary", "download_sam3", "load_weights", "read_weights", "sha256"]
-
-SAM3_REPOSITORY, SAM3_FILE = "facebook/sam3", "sam3.pt"
 
 HOW_TO_GET_SAM3 = """\
 SAM 3's weights are free but gated. To get them:
