@@ -145,7 +145,10 @@ def _box_only(session: ImageSession, scene: Scene, tally: Tally, rng: np.random.
 def _positive(
     session: ImageSession, scene: Scene, query: SceneQuery, tally: Tally, rng: np.random.Generator
 ) -> None:
-    """A box on an object that the text alone missed: is it found now, and others of its kind with it?"""
+    """A box on an object that the text alone missed: is it found now, and others of its kind with it?
+
+    A positive box adds its kind to what the text asks for: that is what it is scored against.
+    """
     text = PromptState(text=query.text)
     before = _found(scene, session.segment(text))
     missed = sorted(frozenset(query.answer) - before)
@@ -157,8 +160,9 @@ def _positive(
     kin = [other for other in missed if other in _kind_of(scene, index) and other != index]
     tally.note("the object is found", [index in after])
     tally.note("others of its kind that were missed are found", [other in after for other in kin])
-    tally.model.append(compare(_overlaps(scene, found, query.answer)))
-    tally.guess("what the text found before", before, frozenset(query.answer))
+    wanted = frozenset(query.answer) | _kind_of(scene, index)
+    tally.model.append(compare(_overlaps(scene, found, tuple(sorted(wanted)))))
+    tally.guess("what the text found before", before, wanted)
 
 
 def _negative(
