@@ -124,11 +124,12 @@ def test_it_can_be_closed_while_another_thread_waits_for_a_result() -> None:
 
 
 def test_its_threads_end_with_it() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     assert list(ahead(range(3), str, threads=4, depth=2)) == ["0", "1", "2"]
-    for thread in threading.enumerate()[before:]:
+    started = set(threading.enumerate()) - before
+    for thread in started:
         thread.join(LONG)
-    assert threading.active_count() == before
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_results_that_were_handed_out_are_not_kept() -> None:
