@@ -183,10 +183,11 @@ class Stopping:
 
     def __init__(self, after: int) -> None:
         self.notes: list[str] = []
-        self._after = after
+        self._after: int | None = after
 
     def __call__(self, standing: Standing) -> None:
-        if standing.done == self._after:
+        if self._after is not None and standing.done >= self._after:  # several may be done at once
+            self._after = None
             signal.raise_signal(signal.SIGINT)
 
     def note(self, message: str) -> None:
