@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from maskpilot import masks
 from maskpilot.annotations.cocofile import read_coco
 from maskpilot.annotations.files import field
 from maskpilot.errors import DatasetError
+from maskpilot.evals.naming import Name, name_of, pair
 from maskpilot.evals.types import Dataset, Sample
 from maskpilot.types import Instance
 
@@ -23,13 +24,13 @@ __all__ = ["Instances"]
 class Instances:
     """Instances by the image's name and the class's.
 
-    An image is the one that the file's name is that of, both without folder and suffix: that of the data
-    set's own file (`image_name`), and of scenes, which have none, the sample's `image_id`. A class is meant
-    where its name or its query is the sample's query or category.
+    An image is the one of the same path without suffix, as far as the folders of both go (`naming.pair`):
+    that of the data set's own file (`image_name`), and of scenes, which have none, the sample's `image_id`. A
+    class is meant where its name or its query is the sample's query or category.
 
     Raises:
-        DatasetError: damaged, a score that is no finite number, two images of one name here or in the data
-            set, or no image of the data set among them.
+        DatasetError: damaged, a score that is no finite number, images here or in the data set that their
+            paths do not tell apart, or no image of the data set among them.
     """
 
     def __init__(self, path: Path, dataset: Dataset) -> None:
@@ -41,18 +42,11 @@ class Instances:
             if not math.isfinite(score):
                 raise DatasetError(f"{path}: annotation {identity!r}: score is {score}")
             found.setdefault((one["image_id"], one["category_id"]), []).append((identity, float(score)))
-        images, classes = self._images(), self._classes()
+        images, classes = self._images_of(dataset), self._classes()
         self._answers: dict[str, list[tuple[Any, float]]] = {}
         asked = set()
-        image_of: dict[str, str] = {}
         for sample in dataset:
-            name = _image_name(dataset, sample)
-            if name in images and image_of.setdefault(name, sample.image_id) != sample.image_id:
-                raise DatasetError(
-                    f"{path}: {dataset.name} has several images called {name!r}, so names do not tell "
-                    "them apart"
-                )
-            image = images.get(name)
+            image = images.get(_name(dataset, sample))
             words = (sample.query, sample.tags.get("category"))
             category = next((classes[word] for word in words if word in classes), None)
             if image is not None and category is not None:
@@ -82,17 +76,31 @@ class Instances:
             Instance(number, mask, box, score) for number, (mask, box, score) in enumerate(kept, start=1)
         )
 
-    def _images(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def _images_of(self, dataset: Dataset) -> dict[Name, Any]:
+        """The file's ids of the data set's images, by their names there."""
+        ours: dict[Name, str] = {}
+        shared: set[str] = set()
+        for sample in dataset:
+            name = _name(dataset, sample)
+            if ours.setdefault(name, sample.image_id) != sample.image_id:
+                shared.add(name[-1])
+        theirs: dict[Name, Any] = {}
         for identity, record in self._coco.images.items():
-            where = f"{self._path}: image {identity!r}"
-            stem = _stem(field(record, "file_name", str, where))
-            if stem in found:
-                raise DatasetError(
-                    f"{where}: a second image called {stem!r}, so names do not tell them apart"
-                )
-            found[stem] = identity
-        return found
+            name = name_of(field(record, "file_name", str, f"{self._path}: image {identity!r}"))
+            if name in theirs or name[-1] in shared:
+                raise self._alike(name[-1], dataset)
+            theirs[name] = identity
+        try:
+            pairs = pair(ours.keys(), theirs.keys())
+        except ValueError as error:
+            raise self._alike(error.args[0], dataset) from None
+        return {name: theirs[other] for name, other in pairs.items()}
+
+    def _alike(self, name: str, dataset: Dataset) -> DatasetError:
+        return DatasetError(
+            f"{self._path}: several images are called {name!r}, here or in {dataset.name}, and their paths "
+            "do not tell them apart; a file_name needs the folders that its image lies in, as in a/1.jpg"
+        )
 
     def _classes(self) -> dict[str, Any]:
         """By name; and by query, where that is no other class's name."""
@@ -108,10 +116,6 @@ class Instances:
         return {**queries, **names}
 
 
-def _image_name(dataset: Dataset, sample: Sample) -> str:
+def _name(dataset: Dataset, sample: Sample) -> Name:
     own = getattr(dataset, "image_name", None)
-    return sample.image_id if own is None else _stem(own(sample))
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).stem
+    return (sample.image_id,) if own is None else name_of(own(sample))

@@ -118,7 +118,8 @@ def test_a_query_names_a_class_that_is_called_otherwise(tmp_path: Path) -> None:
     [
         ({"annotations": [{"id": 1, "image_id": 8, "category_id": 5}]}, "score"),
         ({"images": [{"id": 8, "file_name": "zebra.jpg"}], "annotations": []}, "by name"),
-        ({"images": [{"id": n, "file_name": f"{n}/a.jpg"} for n in (7, 8)]}, "second image called 'a'"),
+        ({"images": [{"id": n, "file_name": f"{n}/a.jpg"} for n in (7, 8)]}, "images are called 'a'"),
+        ({"images": [{"id": n, "file_name": f"a.{n}"} for n in (7, 8)]}, "images are called 'a'"),
     ],
 )
 def test_what_cannot_be_matched_is_refused(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
@@ -127,12 +128,49 @@ def test_what_cannot_be_matched_is_refused(changes: dict[str, Any], told: str, t
         score_predictions("coco", tmp_path, exported(tmp_path, **changes))
 
 
-def test_images_of_the_data_set_that_share_a_name_are_refused(tmp_path: Path) -> None:
-    layouts.coco(tmp_path)
-    file = tmp_path / "instances.json"
+def coco_in_folders(root: Path, *folders: str) -> None:
+    """The tiny COCO data set with images that all are called a.jpg, in folders of their own."""
+    layouts.coco(root)
+    file = root / "instances.json"
     content = json.loads(file.read_text())
-    for number, image in enumerate(content["images"]):
-        image["file_name"] = f"{number}/a.jpg"
+    for image, folder in zip(content["images"], folders, strict=True):
+        image["file_name"] = f"{folder}/a.jpg"
     layouts.write(file, content)
-    with pytest.raises(DatasetError, match="several images called 'a'"):
+
+
+def test_images_of_the_data_set_that_only_folders_tell_apart_are_not_guessed(tmp_path: Path) -> None:
+    coco_in_folders(tmp_path, "0", "1")
+    with pytest.raises(DatasetError, match="several images are called 'a'"):
         score_predictions("coco", tmp_path, exported(tmp_path))
+
+
+@pytest.mark.parametrize("above", ["", "photos/", "data/photos/"])
+def test_folders_tell_images_of_one_name_apart(above: str, tmp_path: Path) -> None:
+    coco_in_folders(tmp_path, "left", "right")
+    images = [
+        {"id": number, "file_name": f"{above}{folder}/a.jpg", "width": WIDTH, "height": HEIGHT}
+        for number, folder in ((7, "right"), (8, "left"))
+    ]
+    record = score_predictions("coco", tmp_path, exported(tmp_path, images=images))
+    assert record["metrics"]["ap"]["value"] == 1.0
+    swapped = [{**images[0], "id": 8}, {**images[1], "id": 7}]
+    record = score_predictions("coco", tmp_path, exported(tmp_path, images=swapped))
+    assert record["metrics"]["ap"]["value"] == 0.0
+
+
+def test_labels_of_images_of_one_name_are_scored_from_their_export(tmp_path: Path) -> None:
+    """Two images called 1.jpg, in folders; on one there is a thing to the left, on the other to the right."""
+    found = {"a/1.jpg": LEFT, "b/1.jpg": RIGHT}
+    names = ("thing",)
+    files = {path: (class_labels("thing", Label(instance(mask, 0.9, 1))),) for path, mask in found.items()}
+    run = make_run(tmp_path, files, names=names, sizes=dict.fromkeys(files, layouts.SIZE))
+    export_as("coco", run, tmp_path / "out")
+    truth = tmp_path / "truth"
+    for path, mask in found.items():
+        layouts.picture(truth / "images" / path)
+        layouts.mask_image(truth / "masks" / f"{path[0]}.png", mask)
+    lines = [{"image": path, "query": "thing", "mask": f"{path[0]}.png"} for path in found]
+    (truth / "queries.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    record = score_predictions("folder", truth, tmp_path / "out/annotations/instances_default.json")
+    assert record["metrics"]["giou"]["value"] == 1.0
+    assert record["without_predictions"] == 0

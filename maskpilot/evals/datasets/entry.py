@@ -120,8 +120,8 @@ class Listed:
         return record.truth(self._sizes[sample.id])
 
     def image_name(self, sample: Sample) -> str:
-        """What the file of the sample's image is called."""
-        return self._record(sample).image.name
+        """Path of the sample's image, with "/"."""
+        return self._record(sample).image.as_posix()
 
     def sample_of(self, entry: Mapping[str, Any]) -> str | None:
         """The sample that a record of predictions is about, by "sample" or "image_id"; None for one left out.
