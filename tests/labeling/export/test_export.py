@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from maskpilot.errors import ImageError, InvalidInput, RunFolderError
 from maskpilot.labeling.export.formats import FORMATS, find_format
 from maskpilot.labeling.export.order import Only, Order
 from maskpilot.labeling.export.pictures import Images
-from maskpilot.labeling.export.place import publish
+from maskpilot.labeling.export.place import READY, moves, publish
 from maskpilot.labeling.export.run import export
 from maskpilot.labeling.export.split import split_of
 from maskpilot.labeling.export.writer import Picture, Target, Writer
@@ -296,6 +297,64 @@ def test_what_a_killed_export_left_is_cleared(run: Path, tmp_path: Path) -> None
     (tmp_path / "out" / ".exporting-abc").mkdir(parents=True)
     export_as("coco", run, tmp_path / "out")
     assert not (tmp_path / "out" / ".exporting-abc").exists()
+
+
+STEPS = 9
+"""Renames that put an export as COCO (two entries and a mark) in the place of one as masks (five and one)."""
+
+
+def cut_short(run: Path, out: Path, steps: int) -> None:
+    """Leave what a kill leaves while a COCO export takes the place of one of masks, so many renames after."""
+    export_as("masks", run, out)
+    building = out / ".exporting-abc"
+    export_as("coco", run, building)
+    building.rename(out / READY)
+    for _ in islice(moves(out), steps):
+        pass
+
+
+@pytest.mark.parametrize("steps", range(STEPS + 1))
+def test_an_export_that_was_complete_is_put_in_its_place_by_the_next(
+    steps: int, run: Path, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    cut_short(run, out, steps)
+    with pytest.raises(RunFolderError, match="holds an export already"):
+        export_as("masks", run, out)
+    export_as("coco", run, whole)
+    assert {path.name for path in out.iterdir()} == {path.name for path in whole.iterdir()}
+    for file in files_of(whole):
+        assert (out / file).read_bytes() == (whole / file).read_bytes()
+    export_as("masks", run, out, overwrite=True)
+    assert "labels.json" in files_of(out)
+
+
+@pytest.mark.parametrize("steps", range(STEPS + 1))
+def test_who_finds_the_mark_of_an_export_finds_all_that_it_names(
+    steps: int, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    cut_short(run, out, steps)
+    mark = out / "export.json"
+    assert mark.exists() == (steps in {0, STEPS})
+    if mark.exists():
+        entries = set(json.loads(mark.read_text())["entries"])
+        assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == entries
+
+
+def test_an_export_that_cannot_be_put_in_its_place_is_told_and_kept(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cut_short(run, out, 6)  # the former one is away
+    in_the_way = out / "images" / "mine.txt"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("mine")
+    with pytest.raises(RunFolderError, match="an export is complete there"):
+        export_as("coco", run, out)
+    assert in_the_way.read_text() == "mine"
+    in_the_way.unlink()
+    with pytest.raises(RunFolderError, match="holds an export already"):
+        export_as("coco", run, out)
+    assert "annotations/instances_default.json" in files_of(out)
 
 
 def test_loss_is_told_by_class(run: Path, tmp_path: Path) -> None:
