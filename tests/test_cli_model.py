@@ -116,6 +116,12 @@ def test_without_a_model_it_says_how_to_configure_one(
         (("--model", "x", "--base-url", "http://localhost:1/v1", "--max-cost", "1"), "needs prices"),
         (("--model", "x", "--base-url", "http://localhost:1/v1", "--api-key-env", "NOT_SET"), "NOT_SET"),
         (("--model", "x", "--config", "missing.toml"), "missing.toml"),
+        (("--model", "x", "--policy", "one_shot"), "--model: --policy one_shot asks no model"),
+        (("--no-verify", "--api", "chat", "--policy", "oracle"), "--api, --no-verify: --policy oracle asks"),
+        (
+            ("--base-url", "http://localhost:1/v1"),
+            "--base-url: no model is configured: name one with --model",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_wrong_usage_and_leaves_nothing_behind(

@@ -74,6 +74,27 @@ def test_scores_of_scenes_say_that_they_are_simulated(
     assert "simulated: drawn scenes" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["datasets", "--path", "."], "--path: without the NAME"),
+        (["datasets", "--split", "val", "--everything"], "--split, --everything: without the NAME"),
+        (["datasets", "scenes", "--path", "."], "scenes takes no --path"),
+        (["score", "scenes", "--path", ".", "--predictions", "p.json"], "scenes takes no --path"),
+        (
+            ["score", "coco", "--path", ".", "--count", "3", "--predictions", "p.json"],
+            "coco takes no --count",
+        ),
+        (["score", "coco", "--path", ".", "--seed", "0", "--predictions", "p.json"], "--seed: draws scenes"),
+    ],
+)
+def test_options_without_effect_are_wrong_usage(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, code=2)
+    assert says in capsys.readouterr().err
+
+
 def test_errors_name_the_record(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("score", "coco", "--path", coco, "--predictions", results(coco, score=float("inf")), code=1)
     assert "results.json: prediction 0: score is inf" in capsys.readouterr().err

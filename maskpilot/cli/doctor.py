@@ -50,6 +50,8 @@ def doctor(
     from maskpilot.doctor import Health, examine_machine
     from maskpilot.errors import InvalidInput
 
+    if offline and store:
+        raise InvalidInput("--store remembers how a model answers, --offline asks none: give one of them")
     rows = list(examine_machine(segmenter.value, checkpoint, Path.cwd()))
     settings, found, stored = None, None, False
     try:

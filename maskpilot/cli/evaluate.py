@@ -119,21 +119,22 @@ def evaluate(
 
     if resume and overwrite:
         raise InvalidInput("--resume goes on with a run, --overwrite begins anew: give one of them")
-    asked = None
-    if policy is Answerer.mllm:
-        asked = mllm_settings(
-            config,
-            model=model,
-            base_url=base_url,
-            api_key_env=api_key_env,
-            api=api,
-            coords=coords,
-            call_style=call_style,
-            verify=verify,
-            price_in=price_in,
-            price_out=price_out,
-            price_cached=price_cached,
-        )
+    if retry_failed and not resume:
+        raise InvalidInput("--retry-failed is about the run in --out: give --resume, too")
+    asked = mllm_settings(
+        config,
+        policy=policy,
+        model=model,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        api=api,
+        coords=coords,
+        call_style=call_style,
+        verify=verify,
+        price_in=price_in,
+        price_out=price_out,
+        price_cached=price_cached,
+    )
     if max_cost is not None and (asked is None or asked.prices is None):
         raise InvalidInput("--max-cost needs --policy mllm and prices: --price-in and --price-out")
     pilot = _pilot(policy, asked, oracle_errors=oracle_errors, seed=seed, replay_of=replay_of)

@@ -40,6 +40,7 @@ from maskpilot.cli.options import (
     SegmenterName,
     SegmenterOption,
     ToolSet,
+    refuse,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def label(
     sample: Annotated[
         int | None, typer.Option(min=1, help="N files, drawn by --seed.", rich_help_panel=IMAGES)
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the sample.", rich_help_panel=IMAGES)] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draws the sample; 0.", rich_help_panel=IMAGES)
+    ] = None,
     skip_labeled: Annotated[
         Path | None, typer.Option(help="A COCO file; what it lists is left out.", rich_help_panel=IMAGES)
     ] = None,
@@ -189,21 +192,21 @@ def label(
     if engine is EngineName.local and (address or segmenters or manifest):
         raise InvalidInput("--address, --segmenters and --manifest go with --engine ray")
     wanted = _classes(classes, query)
-    asked = None
-    if policy is not LabelPolicy.one_shot:
-        asked = mllm_settings(
-            config,
-            model=model,
-            base_url=base_url,
-            api_key_env=api_key_env,
-            api=api,
-            coords=coords,
-            call_style=call_style,
-            verify=verify,
-            price_in=price_in,
-            price_out=price_out,
-            price_cached=price_cached,
-        )
+    _check_choice(sample=sample, seed=seed, dry_run=dry_run, overwrite=overwrite)
+    asked = mllm_settings(
+        config,
+        policy=policy,
+        model=model,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        api=api,
+        coords=coords,
+        call_style=call_style,
+        verify=verify,
+        price_in=price_in,
+        price_out=price_out,
+        price_cached=price_cached,
+    )
     _check(policy, mllm, asked, max_cost)
     _check_early(skip_labeled, start_from, max_cost=max_cost, max_megapixels=max_megapixels)
     try:
@@ -215,7 +218,7 @@ def label(
     for problem in found.problems:
         say(problem)
     if dry_run:
-        paths, left_out = select(found, skip_labeled=skip_labeled, sample=sample, seed=seed, limit=limit)
+        paths, left_out = select(found, skip_labeled=skip_labeled, sample=sample, seed=seed or 0, limit=limit)
         looked = survey(found.folder, paths, out, retry_failed=retry_failed, max_megapixels=max_megapixels)
         likely = prospects(looked.measured, looked.left, workers)
         if asked is not None and looked.size is not None:
@@ -240,7 +243,7 @@ def label(
             images=images,
             job=recipe(opened),
             sample=sample,
-            seed=seed,
+            seed=seed or 0,
             limit=limit,
             workers=workers,
             skip_labeled=skip_labeled,
@@ -281,6 +284,19 @@ def _classes(path: Path | None, query: str | None) -> tuple[LabelClass, ...]:
     if (path is None) == (query is None):
         raise InvalidInput("say what to label: either --classes FILE or --query TEXT")
     return read_classes(path) if path is not None else (class_of_query(query or ""),)
+
+
+def _check_choice(*, sample: int | None, seed: int | None, dry_run: bool, overwrite: bool) -> None:
+    """See that options on what is to be labeled have an effect."""
+    from maskpilot.errors import InvalidInput
+
+    if dry_run and overwrite:
+        raise InvalidInput(
+            "--dry-run says what the run in --out still takes, --overwrite begins it anew: give one of them, "
+            "or --dry-run with another --out"
+        )
+    if sample is None:
+        refuse({"seed": seed}, "draws the --sample; --limit takes the first files")
 
 
 def _check(

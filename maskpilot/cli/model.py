@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskpilot.cli.console import say
+from maskpilot.cli.options import refuse
 
 if TYPE_CHECKING:
     from maskpilot.agent import Policy
@@ -81,16 +82,31 @@ PriceCachedOption = Annotated[
 ConfigOption = Annotated[Path | None, _option(help="Configuration file; ~/.config/maskpilot/config.toml.")]
 
 
-def mllm_settings(config: Path | None, **options: Any) -> MllmSettings | None:
-    """What the command line, the environment and the file say; None where no model is configured.
+def mllm_settings(config: Path | None, *, policy: str | None = "mllm", **options: Any) -> MllmSettings | None:
+    """What the command line, the environment and the file say; None where no model is asked.
+
+    Args:
+        config: the file.
+        policy: who decides; None: a model where one is configured.
+        options: of the command line, None where not given. A model that is not asked has none.
 
     Raises:
-        InvalidInput: something about it cannot be used.
+        InvalidInput: something about it cannot be used, or is about a model that is not asked.
     """
-    from maskpilot.agent.mllm.settings import from_env_and_file
+    from maskpilot.agent.mllm.settings import HOW_TO_CONFIGURE, from_env_and_file
+    from maskpilot.errors import InvalidInput
 
+    given = {**options, "config": config}
+    if policy not in {"mllm", None}:
+        refuse(given, f"--policy {policy} asks no model; leave this out, or take --policy mllm")
+        return None
     plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in options.items()}
-    return from_env_and_file(plain, os.environ, config)
+    settings = from_env_and_file(plain, os.environ, config)
+    if settings is None and policy is None:
+        refuse(given, HOW_TO_CONFIGURE)
+    if settings is not None and settings.price_cached is not None and settings.prices is None:
+        raise InvalidInput("--price-cached needs --price-in and --price-out, per million tokens")
+    return settings
 
 
 def mllm_policy(settings: MllmSettings | None) -> Policy:

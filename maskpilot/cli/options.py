@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ __all__ = [
     "SegmenterName",
     "SegmenterOption",
     "ToolSet",
+    "refuse",
 ]
 
 
@@ -42,3 +44,24 @@ CheckpointOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="auto, cuda, cpu or mps (untested).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a run in this folder.")]
+
+
+def refuse(options: Mapping[str, Any], why: str) -> None:
+    """Refuse options that would have no effect: what is ignored in silence is believed to have had one.
+
+    Args:
+        options: by parameter; None where one was not given, False where its --no- form was.
+        why: what they would have to go with.
+
+    Raises:
+        InvalidInput: one of them was given.
+    """
+    from maskpilot.errors import InvalidInput
+
+    given = [
+        f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+        for name, value in options.items()
+        if value is not None
+    ]
+    if given:
+        raise InvalidInput(f"{', '.join(given)}: {why}")

@@ -101,21 +101,20 @@ def refine(
         fail("--resume goes on with a run, --overwrite begins anew: give one of them", code=2)
     query = work.check_query(query)
     loaded = load_image(image, max_megapixels=max_megapixels)
-    asked = None
-    if policy in {None, PolicyName.mllm}:
-        asked = mllm_settings(
-            config,
-            model=model,
-            base_url=base_url,
-            api_key_env=api_key_env,
-            api=api,
-            coords=coords,
-            call_style=call_style,
-            verify=verify,
-            price_in=price_in,
-            price_out=price_out,
-            price_cached=price_cached,
-        )
+    asked = mllm_settings(
+        config,
+        policy=policy,
+        model=model,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        api=api,
+        coords=coords,
+        call_style=call_style,
+        verify=verify,
+        price_in=price_in,
+        price_out=price_out,
+        price_cached=price_cached,
+    )
     decides = _policy(policy, asked, query, loaded, truth)
     budget = _budget(
         Budget, max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens, max_cost=max_cost

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from maskpilot.cli.console import Every, print_json, printable, say
-from maskpilot.cli.options import JsonOption
+from maskpilot.cli.options import JsonOption, refuse
 
 __all__ = ["datasets", "score"]
 
@@ -29,6 +29,8 @@ def datasets(
     from maskpilot.evals import commands
 
     if name is None:
+        checks = {"path": path, "split": split, "everything": everything or None}
+        refuse(checks, "without the NAME of a data set all are listed; name the one to check")
         listed = commands.list_datasets()
         if as_json:
             print_json({"datasets": listed})
@@ -58,13 +60,15 @@ def score(
         float, typer.Option(help="Predictions that score below count for AP alone.", min=0.0, max=1.0)
     ] = 0.5,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also boundary IoU; slow.")] = False,
-    seed: Annotated[int, typer.Option(help="Of scenes.", min=0)] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of scenes; 0.", min=0)] = None,
     count: Annotated[int | None, typer.Option(help="How many scenes.", min=1)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score predictions that any system made."""
     from maskpilot.evals import commands
 
+    if dataset != "scenes":
+        refuse({"seed": seed}, "draws scenes, of other data sets there is nothing to draw; leave it out")
     record = commands.score_predictions(
         dataset,
         path,
@@ -72,7 +76,7 @@ def score(
         split=split,
         threshold=threshold,
         boundary=boundary,
-        seed=seed,
+        seed=seed or 0,
         count=count,
         watch=Every("samples scored"),
     )

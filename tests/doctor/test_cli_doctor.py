@@ -82,6 +82,13 @@ def test_what_was_found_can_be_stored(tmp_path: Path, capsys: pytest.CaptureFixt
     assert before["iou"]["100-yxyx"] > 0.9 > before["iou"]["100-xyxy"]
 
 
+def test_what_is_not_asked_cannot_be_stored(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", "--offline", "--store", "--model", "m"])
+    assert caught.value.code == 2
+    assert not (tmp_path / "maskpilot").exists()
+
+
 def test_the_table_shows_every_check(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(reading("1000")) as server:
         said = doctor("--model", "test-model", "--base-url", server.url, code=1, capsys=capsys)

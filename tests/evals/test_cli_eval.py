@@ -108,6 +108,14 @@ def test_a_run_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["--policy", "oracle", "--max-cost", "3"], "--max-cost needs"),
         (["--policy", "mllm"], "no model is configured"),
         (["--policy", "oracle", "--max-tokens", "-5"], "expected a positive number"),
+        (["--policy", "oracle", "--retry-failed"], "give --resume, too"),
+        (["--policy", "one_shot", "--model", "m"], "--model: --policy one_shot asks no model"),
+        (["--policy", "oracle", "--no-verify"], "--no-verify: --policy oracle asks no model"),
+        (
+            ["--policy", "replay", "--price-in", "1", "--config", "c.toml"],
+            "--price-in, --config: --policy re",
+        ),
+        (["--policy", "mllm", "--model", "m", "--price-cached", "1"], "--price-cached needs --price-in"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

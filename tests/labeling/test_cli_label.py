@@ -126,6 +126,13 @@ def test_the_same_command_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--query", "cup", "--start-from", "."], "expected COCO instances"),
         (["--query", "cup", "--max-tokens", "-5"], "expected a positive number"),
         (["--query", "cup", "--max-megapixels", "0"], "expected a positive number"),
+        (
+            ["--query", "cup", "--policy", "one_shot", "--coords", "1000"],
+            "--coords: --policy one_shot asks no",
+        ),
+        (["--query", "cup", "--base-url", "http://localhost:1/v1"], "--base-url: no model is configured"),
+        (["--query", "cup", "--limit", "3", "--seed", "0"], "--seed: draws the --sample"),
+        (["--query", "cup", "--dry-run", "--overwrite"], "give one of them"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

@@ -53,21 +53,25 @@ def open_dataset(
 
     Args:
         name: one of DATASETS.
-        path: its folder; "scenes" needs none.
+        path: its folder; "scenes" takes none.
         split: as the data set calls it; its default where None.
         seed: of what is drawn: scenes, absent classes.
-        count: scenes to draw.
+        count: scenes to draw; other data sets take none.
         negatives: absent classes to ask for in each image of coco and lvis; all where None.
 
     Raises:
         DatasetError: a file is missing (the message says where it comes from), damaged or contradictory.
-        InvalidInput: no such data set or split, or no path.
+        InvalidInput: no such data set or split, no path, or one or a count where none is taken.
     """
     if name not in _OPENERS:
         raise InvalidInput(f"no data set {name!r}; there are {', '.join(DATASETS)}")
     about, opener = _OPENERS[name]
     if not about.needs_path:
+        if path is not None:
+            raise InvalidInput(f"{name} takes no --path: it is drawn; leave it out, or name another data set")
         return opener(Path(), Options(split, seed, count, negatives))
+    if count is not None:
+        raise InvalidInput(f"{name} takes no --count: it draws scenes; --limit of eval takes fewer samples")
     if path is None:
         raise InvalidInput(f"{name} needs --path: a folder with {about.layout}")
     if not path.is_dir():
