@@ -10,7 +10,17 @@ from maskpilot import masks
 from maskpilot.labeling.types import ClassLabels, ImageLabels, Label, Review
 from maskpilot.types import ImageRef, Instance, Mask, Stop, Usage
 
-__all__ = ["SCHEMA", "TABLES", "image_row", "label_row", "plain", "read_class", "read_label", "session_row"]
+__all__ = [
+    "SCHEMA",
+    "TABLES",
+    "image_row",
+    "label_row",
+    "plain",
+    "read_class",
+    "read_instance",
+    "read_label",
+    "session_row",
+]
 
 SCHEMA = 1
 """Goes up when a reader of the old tables would misread the new ones."""
@@ -123,11 +133,21 @@ def read_label(
     image: ImageRef, number: int, score: float, text: str | None, counts: bytes, review: str
 ) -> Label:
     """A label from its row. Raises as `read_class`."""
+    return Label(read_instance(image, number, score, text, counts), _reasons(review))
+
+
+def read_instance(image: ImageRef, number: int, score: float, text: str | None, counts: bytes) -> Instance:
+    """An instance that was kept with its COCO run lengths.
+
+    Raises:
+        TypeError, ValueError: they are no mask of the image's size, or an empty one.
+    """
     mask = Mask(image.width, image.height, counts)
+    masks.check(mask)
     box = masks.tight_box(mask)
     if box is None:
-        raise ValueError(f"label {number} of image {image.sha256} has an empty mask")
-    return Label(Instance(number, mask, box, score, text), _reasons(review))
+        raise ValueError("an empty mask")
+    return Instance(number, mask, box, score, text)
 
 
 def _reasons(review: str) -> tuple[Review, ...]:

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -175,7 +175,8 @@ class Store:
         self._db.settle()
         with self._db.told(), closing(self._db.execute(query)) as rows:
             for sha256, suffix, name, width, height, seconds in rows:
-                image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
+                with self._row(f"image {sha256}"):
+                    image = ImageRef(sha256, suffix, name, width, height)
                 yield ImageLabels(image, self._classes(image), seconds)
 
     def labeled_files(self) -> Iterator[LabeledFile]:
@@ -187,7 +188,8 @@ class Store:
         self._db.settle()
         with self._db.told(), closing(self._db.execute(query)) as rows:
             for path, sha256, suffix, name, width, height, seconds in rows:
-                image = self._read(lambda: ImageRef(sha256, suffix, name, width, height))  # noqa: B023
+                with self._row(f"image {sha256}"):
+                    image = ImageRef(sha256, suffix, name, width, height)
                 yield LabeledFile(os.fsdecode(path), ImageLabels(image, self._classes(image), seconds))
 
     def labeled_file_count(self) -> int:
@@ -217,22 +219,29 @@ class Store:
             "SELECT class, id, score, text, counts, review FROM labels WHERE sha256 = ? ORDER BY class, id"
         )
         for number, *row in self._db.rows(query, (image.sha256,)):
-            labels.setdefault(number, []).append(self._read(lambda: read_label(image, *row)))  # noqa: B023
+            with self._row(f"label {row[0]} of class {number} on image {image.sha256}"):
+                labels.setdefault(number, []).append(read_label(image, *row))
         query = (
             "SELECT class, query, policy, model, stop, rounds, rating, review, usage, number "
             "FROM sessions WHERE sha256 = ? ORDER BY number"
         )
-        return tuple(
-            self._read(lambda: read_class(row, tuple(labels.get(row[-1], ()))))  # noqa: B023
-            for row in self._db.rows(query, (image.sha256,))
-        )
+        classes = []
+        for found in self._db.rows(query, (image.sha256,)):
+            with self._row(f"session of class {found[-1]} on image {image.sha256}"):
+                classes.append(read_class(found, tuple(labels.pop(found[-1], ()))))
+        for number in labels:
+            with self._row(f"labels of class {number} on image {image.sha256}"):
+                raise ValueError("no session that found them")
+        return tuple(classes)
 
     def _spend(self, path: bytes, usage: Usage) -> None:
         if usage != Usage():
             self._db.execute("INSERT INTO spent VALUES (?, ?)", (path, json.dumps(asdict(usage))))
 
-    def _read(self, make: Any) -> Any:
+    @contextmanager
+    def _row(self, which: str) -> Iterator[None]:
+        """Read a row: what no run wrote is told with its place."""
         try:
-            return make()
+            yield
         except (KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f"{self._path}: holds a damaged record ({error})") from error
+            raise RunFolderError(f"{self._path}: holds a damaged record, {which}: {error}") from error

@@ -164,3 +164,25 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
         store._db.execute("UPDATE sessions SET stop = 'vanished'")
         with pytest.raises(RunFolderError, match="damaged record"):
             list(store.images())
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE labels SET counts = x'3030303030' WHERE class = 1", "label 1 of class 1"),  # of 0 pixels
+        ("UPDATE labels SET counts = 'text' WHERE class = 0 AND id = 2", "label 2 of class 0"),
+        ("UPDATE labels SET counts = substr(counts, 1, 3) WHERE id = 2", "label 2 of class 0"),
+        ("UPDATE images SET height = height + 1", "label 1 of class 0"),  # the masks are of another size
+        ("UPDATE sessions SET stop = 'vanished' WHERE number = 2", "session of class 2"),
+        ("DELETE FROM sessions WHERE number = 1", "labels of class 1"),
+    ],
+)
+def test_a_damaged_row_is_named_and_no_mask_is_made_up(damage: str, told: str, tmp_path: Path) -> None:
+    labels = image_labels()
+    with Store(tmp_path / LABELS) as store:
+        store.commit(labels)
+        store.seen("a.png", SeenFile(10, 20, labels.image.sha256))
+        store._db.execute(damage)
+        for read in (store.images, store.labeled_files):
+            with pytest.raises(RunFolderError, match=f"{told} on image {labels.image.sha256}: "):
+                list(read())

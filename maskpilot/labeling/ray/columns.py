@@ -9,12 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from maskpilot import masks
 from maskpilot.labeling.labeler import Result
-from maskpilot.labeling.rows import plain
+from maskpilot.labeling.rows import plain, read_instance
 from maskpilot.labeling.store import SeenFile
 from maskpilot.labeling.types import ClassLabels, Failure, ImageLabels, Label, Review
-from maskpilot.types import ImageRef, Instance, Mask, Stop, Usage
+from maskpilot.types import ImageRef, Stop, Usage
 
 __all__ = ["MARK", "SCHEMA", "VERSION", "read_row", "row_of"]
 
@@ -147,16 +146,15 @@ def _class(image: ImageRef, row: dict[str, Any]) -> ClassLabels:
         stop=Stop(row["stop"]),
         rounds=row["rounds"],
         rating=row["rating"],
-        labels=tuple(_label(image, label) for label in row["labels"]),
+        labels=tuple(_label(image, row["name"], label) for label in row["labels"]),
         review=tuple(Review(reason) for reason in row["review"]),
         usage=Usage(**json.loads(row["usage"])),
     )
 
 
-def _label(image: ImageRef, row: dict[str, Any]) -> Label:
-    mask = Mask(image.width, image.height, row["counts"])
-    box = masks.tight_box(mask)
-    if box is None:
-        raise ValueError(f"label {row['id']} of image {image.sha256} has an empty mask")
-    instance = Instance(row["id"], mask, box, row["score"], row["text"])
+def _label(image: ImageRef, name: str, row: dict[str, Any]) -> Label:
+    try:
+        instance = read_instance(image, row["id"], row["score"], row["text"], row["counts"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"label {row['id']} of {name!r}: {error}") from error
     return Label(instance, tuple(Review(reason) for reason in row["review"]))

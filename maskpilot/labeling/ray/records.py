@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,7 +117,14 @@ def read_part(path: Path) -> Iterator[Result]:
         version = (table.schema.metadata or {}).get(MARK, b"unknown")
         if version != VERSION:
             raise RunFolderError(f"{path}: is of version {version!r}, this one reads {VERSION!r}")
-        results = [read_row(row) for row in rows]
+        results = [_read(row, number) for number, row in enumerate(rows, start=1)]
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from error
     yield from results
+
+
+def _read(row: dict[str, Any], number: int) -> Result:
+    try:
+        return read_row(row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"row {number}, {row.get('path')!r}: {error}") from error

@@ -110,6 +110,19 @@ def test_a_table_of_somebody_else_s_is_refused(tmp_path: Path) -> None:
         list(read_part(path))
 
 
+def test_a_damaged_mask_is_named_with_its_row(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = write_part(tmp_path, [Result("a.png", FILE), Result("b.png", FILE, LABELS)])
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[1]["classes"][0]["labels"][1]["counts"] = b"00000"  # runs of no pixel at all
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    with pytest.raises(RunFolderError, match=r"row 2, 'b\.png': label 2 of 'ring': .*runs of 1200 pixels"):
+        list(read_part(path))
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / PARQUET).write_text("in the way")
     with pytest.raises(RunFolderError, match=PARQUET):
