@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from maskpilot.agent import Observation, Policy
-from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble
+from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble, Unreadable
 from maskpilot.crew.control import Control
 from maskpilot.crew.progress import span
 from maskpilot.labeling.pilots import Pilot
@@ -46,7 +46,7 @@ class Blame(Enum):
 
 def blame(error: BaseException | None) -> Blame:
     """Whose fault it is that a session failed; the wire has tried again by then where that could help."""
-    if not isinstance(error, EndpointError):
+    if not isinstance(error, EndpointError) or isinstance(error, Unreadable):
         return Blame.image
     trouble = error.__cause__.trouble if isinstance(error.__cause__, Failure) else None
     if trouble is Trouble.final:

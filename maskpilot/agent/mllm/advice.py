@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from maskpilot.agent.mllm.failures import EndpointError, Failure, Feature, OutOfTime, Trouble, Unsupported
+from maskpilot.agent.mllm.failures import (
+    EndpointError,
+    Failure,
+    Feature,
+    OutOfTime,
+    Trouble,
+    Unreadable,
+    Unsupported,
+)
 from maskpilot.agent.mllm.refusals import NO_MONEY
 from maskpilot.types import Usage
 
@@ -37,7 +45,8 @@ def endpoint_error(
         message = f"{where}: no usable reply in the time given{tried}{asked}. The last attempt: {failure}"
         return OutOfTime(message, impatient=impatient, status=failure.status, usage=usage)
     message = f"{where}: {_what_to_do(failure, base_url)}{tried}. It says: {failure}"
-    return EndpointError(message, status=failure.status, usage=usage)
+    kind = Unreadable if failure.trouble is Trouble.broken else EndpointError
+    return kind(message, status=failure.status, usage=usage)
 
 
 def _what_to_do(failure: Failure, base_url: str) -> str:
@@ -46,7 +55,9 @@ def _what_to_do(failure: Failure, base_url: str) -> str:
     if failure.trouble is Trouble.timed_out:
         return "does not answer in time; the server may be overloaded, or needs a longer timeout in [mllm]"
     if failure.trouble is Trouble.broken:
-        return "answers what is no reply; see that --base-url (OPENAI_BASE_URL) is that of the API (…/v1)"
+        unparsed = "cannot read the calls that the model writes; use --call-style schema or text"
+        no_api = "answers what is no reply; see that --base-url (OPENAI_BASE_URL) is that of the API (…/v1)"
+        return no_api if failure.status == 200 else unparsed
     if failure.trouble is Trouble.server_error:
         return "fails with every attempt; see the server's log, or its status page"
     if failure.code in NO_MONEY or failure.status == 402:

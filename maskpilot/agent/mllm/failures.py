@@ -3,6 +3,7 @@
     PolicyError
     └── EndpointError    the endpoint refuses for good, or only ever answers what cannot be used
         ├── Unsupported  it, or the model, lacks a feature that the request used: ask without it
+        ├── Unreadable   what it answers is no reply, or a reply that it cannot read itself
         └── OutOfTime    no usable reply within the time that the request, or the wire's patience, allows
 
 `Failure` is what these are made from and have as their cause: one attempt's outcome, without the client's own
@@ -19,7 +20,16 @@ from enum import StrEnum
 from maskpilot.errors import PolicyError
 from maskpilot.types import Usage
 
-__all__ = ["EndpointError", "Failure", "Feature", "OutOfTime", "Trouble", "Unsupported", "plain"]
+__all__ = [
+    "EndpointError",
+    "Failure",
+    "Feature",
+    "OutOfTime",
+    "Trouble",
+    "Unreadable",
+    "Unsupported",
+    "plain",
+]
 
 MAX_SAID = 400
 """Characters of an endpoint's own words that are repeated."""
@@ -45,8 +55,8 @@ class Trouble(StrEnum):
     """Kinds of failed attempts; all but `final` are worth another one.
 
     busy: the server asks to come later (408, 409, 429). server_error: 5xx. no_connection: none, or cut.
-    timed_out: no reply in time. broken: a 200 that is no reply. misnamed: a parameter that goes by another
-    name here.
+    timed_out: no reply in time. broken: a 200 that is no reply, or a 500 that says that what the model wrote
+    could not be parsed. misnamed: a parameter that goes by another name here.
     """
 
     busy = "busy"
@@ -80,6 +90,12 @@ class Unsupported(EndpointError):
     ) -> None:
         super().__init__(message, status=status, usage=usage)
         self.feature = feature
+
+
+class Unreadable(EndpointError):
+    """What comes back is no reply: a 200 without one, or an error (500) about a call that the model made and
+    the server cannot parse, which is the model's doing and not the server's.
+    """
 
 
 class OutOfTime(EndpointError):

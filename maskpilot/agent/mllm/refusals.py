@@ -54,6 +54,10 @@ TOO_LONG = re.compile(
 )
 
 
+UNPARSED = re.compile(r"failed to parse input at pos|error parsing tool call", re.IGNORECASE)
+"""How llama.cpp and Ollama say that they cannot read a model's call; asked again, it may write another."""
+
+
 def refusal(
     status: int,
     body: Any,
@@ -75,6 +79,8 @@ def refusal(
     """
     message, code = _words(body)
     said = plain(f"{name} {status} {code}: {message}" if message else f"{name} {status} {code}", secrets)
+    if status == 500 and UNPARSED.match(message):  # what follows are the model's words
+        return Failure(Trouble.broken, said, status=status, code=plain(code, secrets))
     feature = _lacking(status, f"{code} {message}", used)
     trouble = Trouble.final
     if feature is None and code not in NO_MONEY:

@@ -31,7 +31,7 @@ class Patience:
         seconds: for the whole of it, waits included. A busy server (408, 409, 429) is asked again until then.
         timeout: seconds for one attempt.
         server_errors: attempts that end in a 5xx. Few: local servers answer 500 for permanent faults.
-        broken: attempts that end in a 200 that is no reply.
+        broken: attempts that end in a 200 that is no reply, or in a call that the server cannot parse.
         no_connection: attempts that end without an answer.
         first_wait: seconds before the second attempt; doubled with each further one.
         longest_wait: seconds, of our own choice.

@@ -110,6 +110,11 @@ class Talk:
             self._change("the model was asked twice and called nothing")
         return reply, read
 
+    def note_unreadable(self) -> None:
+        """The endpoint could not make a reply of what the model wrote: go on as after an empty one."""
+        self._change("the endpoint could not read what the model wrote")
+        self.conversation.answer(Reply())
+
     def second_look(self, asking: Asking, observation: Observation, state: SessionState) -> Opinion:
         """Have fresh eyes look at what the model wants to finish with.
 
