@@ -67,11 +67,17 @@ class UnknownTool(Recoverable):
 
 
 class BudgetReached(MaskpilotError):
-    """The policy stops before a request that would break a limit; the loop makes it the session's end."""
+    """The policy stops before a request that would break a limit, or where it was interrupted; the loop makes
+    it the session's end.
 
-    def __init__(self, stop: Stop) -> None:
+    Attributes:
+        usage: what the decision that was not made had cost by then; None where it cost nothing.
+    """
+
+    def __init__(self, stop: Stop, *, usage: Usage | None = None) -> None:
         super().__init__(f"the next request would break the limit {stop.value}")
         self.stop = stop
+        self.usage = usage
 
 
 class Fatal(MaskpilotError):

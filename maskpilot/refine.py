@@ -24,7 +24,7 @@ from maskpilot.trajectory import (
     best_step,
     read_trajectory,
 )
-from maskpilot.types import Budget, Stop
+from maskpilot.types import Budget, Stop, Usage
 
 __all__ = [
     "check_query",
@@ -114,7 +114,9 @@ def refine(
     try:
         with TrajectoryWriter(folder.steps, resume=resume) as writer:
             recorder = _Both(writer, watch) if watch else writer
-            trajectory = run_session(setup, image.image, opened, decides, recorder=recorder)
+            trajectory = run_session(
+                setup, image.image, opened, decides, recorder=recorder, spent=_unrecorded(resume)
+            )
     except SessionFailed as failure:
         failure.trajectory = _no_shorter(failure.trajectory, resume)
         write_results(folder, failure.trajectory, image)
@@ -210,8 +212,14 @@ def _no_shorter(trajectory: Trajectory, recorded: Trajectory | None) -> Trajecto
     if [step.instances for step in repeated] == [step.instances for step in recorded.steps]:
         return trajectory
     best = best_step(recorded.steps, recorded.setup.start)
-    ending = replace(trajectory.ending, best=best, usage=recorded.usage)
+    lost = _unrecorded(recorded)
+    ending = replace(trajectory.ending, best=best, usage=recorded.usage + lost, unrecorded=lost)
     return Trajectory(trajectory.setup, recorded.steps, ending)
+
+
+def _unrecorded(trajectory: Trajectory | None) -> Usage:
+    """What its decisions have cost that came to nothing."""
+    return trajectory.ending.unrecorded if trajectory is not None and trajectory.ending else Usage()
 
 
 class _Both:

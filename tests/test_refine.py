@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from maskpilot.agent import OneShot, Scripted
-from maskpilot.errors import InvalidInput, SessionFailed
+from maskpilot.errors import BudgetReached, InvalidInput, SessionFailed
 from maskpilot.images import from_picture
 from maskpilot.refine import prepare, refine, resumable
 from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 from maskpilot.tools import CORE
 from maskpilot.trajectory import Ending, Setup, Step, Trajectory, read_trajectory
-from maskpilot.types import Budget, Decision, Stop
+from maskpilot.types import Budget, Decision, Stop, Usage
 from tests.agent.sessions import IMAGE, boxes, finish, text, threshold
 from tests.shapes import CUP_LEFT, CUP_MIDDLE, block, table
 
@@ -112,6 +113,47 @@ class KilledAtTheEnd:
 
     def end(self, ending: Ending) -> None:
         raise KeyboardInterrupt
+
+
+PAID = Usage(calls=1, prompt_tokens=50, cost=0.25)
+
+
+def paid(decision: Decision) -> Decision:
+    return replace(decision, usage=PAID)
+
+
+def test_what_an_interrupted_decision_cost_still_counts_when_the_run_goes_on(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    cut = cups(folder, [paid(text("cup")), BudgetReached(Stop.interrupted, usage=PAID)])
+    assert cut.ending is not None
+    assert (cut.ending.stop, cut.ending.usage.cost) == (Stop.interrupted, 0.5)
+    whole = cups(folder, [paid(finish())], resume=True)
+    assert whole.ending is not None
+    assert (whole.usage.cost, whole.ending.usage.cost) == (0.5, 0.75)
+    assert read_trajectory(folder.steps).ending == whole.ending
+
+
+def test_a_run_that_goes_on_is_limited_by_what_an_interrupted_decision_cost(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    cups(folder, [paid(text("cup")), BudgetReached(Stop.interrupted, usage=PAID)])
+    script = [paid(threshold(0.3))]
+    policy = Scripted(script)
+    setup = prepare("cups", TABLE, policy=policy, segmenter=table(), budget=Budget(max_cost=0.75))
+    earlier = resumable(folder, "cups", TABLE, policy=policy)
+    whole = refine(setup, TABLE, table(), policy, folder, resume=earlier)
+    assert whole.ending is not None
+    assert whole.ending.stop is Stop.max_cost
+    assert policy.is_used_up
+
+
+def test_what_failed_decisions_cost_is_kept_though_the_run_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    cups(folder, [paid(text("cup")), BudgetReached(Stop.interrupted, usage=PAID)])
+    for _ in range(2):
+        with pytest.raises(SessionFailed, match="other masks") as caught:
+            cups(folder, [], segmenter=ANOTHER, resume=True)
+        assert caught.value.trajectory.ending is not None
+        assert caught.value.trajectory.ending.usage.cost == 0.5
 
 
 def test_another_policy_or_other_tools_do_not_go_on_with_a_run(cut_short: RunFolder) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
@@ -34,6 +34,7 @@ def run_session(
     policy: Policy,
     *,
     recorder: Recorder | None = None,
+    spent: Usage | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trajectory:
     """Let a policy pilot a segmenter on one image until it finishes or a limit ends it.
@@ -44,13 +45,14 @@ def run_session(
         session: the segmenter's session on the image; it is left open.
         policy: decides; it serves this session alone.
         recorder: gets every step before the next one starts.
+        spent: what the session has cost before in decisions that are in none of its rounds; it counts.
         clock: seconds; for tests.
 
     Raises:
         SessionFailed: the segmenter, the policy or the recorder failed; it carries the trajectory up to
             there, best result included. Nothing that a model says raises it.
     """
-    run = _Run(setup, image, clock)
+    run = _Run(setup, image, clock, spent=spent or Usage())
     try:
         if recorder:
             recorder.start(setup)
@@ -66,14 +68,15 @@ def run_session(
                 recorder.step(step)
             run.recorded, run.unrecorded = run.recorded + 1, Usage()
     except BudgetReached as reached:
-        run.ending = run.closed(reached.stop)
+        run.paid(reached.usage)
+        run.ending = run.cut_short(reached.stop)
     except KeyboardInterrupt:
         run.steps = run.steps[: run.recorded]  # it may have come before the last one was on disk
-        run.ending = run.closed(Stop.interrupted)
+        run.ending = run.cut_short(Stop.interrupted)
     except Exception as error:
-        if isinstance(error, PolicyError) and error.usage:
+        if isinstance(error, PolicyError):
             run.paid(error.usage)
-        run.ending = run.closed(Stop.failed, error=_said(error))
+        run.ending = run.cut_short(Stop.failed, error=_said(error))
         if recorder:
             _try_to_end(recorder, run.ending)
         raise SessionFailed(_said(error), run.trajectory(), unrecorded=run.unrecorded) from error
@@ -92,11 +95,12 @@ class _Run:
     setup: Setup
     image: Image.Image
     clock: Callable[[], float]
+    spent: Usage
     state: SessionState = field(init=False)
     roster: Roster = field(init=False)
     steps: tuple[Step, ...] = ()
     recorded: int = 0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = field(init=False)
     unrecorded: Usage = field(default_factory=Usage)
     ending: Ending | None = None
     errors_in_a_row: int = 0
@@ -107,6 +111,7 @@ class _Run:
         image, start = self.setup.image, self.setup.start
         self.state = SessionState(image.width, image.height, locked=start)
         self.roster = Roster.of(start)
+        self.usage = self.spent
         self.started = self.clock()
         self._before: SessionState = self.state
 
@@ -124,10 +129,11 @@ class _Run:
             left=self._left(),
         )
 
-    def paid(self, usage: Usage) -> None:
-        """A decision was made, or failed; whatever becomes of it, it has cost."""
-        self.usage += usage
-        self.unrecorded = usage
+    def paid(self, usage: Usage | None) -> None:
+        """A decision was made, or came to nothing; whatever becomes of it, it has cost."""
+        if usage is not None:
+            self.usage += usage
+            self.unrecorded = usage
 
     def advance(self, decision: Decision, turn: Turn, seconds: float) -> Step:
         """Take in what a round did, and see whether it was the last one."""
@@ -161,8 +167,11 @@ class _Run:
 
     def closed(self, stop: Stop, *, error: str = "") -> Ending:
         """An ending that the policy did not choose: its best state so far is the result."""
-        best = best_step(self.steps, self.setup.start)
-        return Ending(stop, Verdict.none, "", best, self.usage, self.clock() - self.started, error)
+        return self._ending(stop, best_step(self.steps, self.setup.start), error=error)
+
+    def cut_short(self, stop: Stop, *, error: str = "") -> Ending:
+        """An ending within a round, which is in no record and has cost what it has cost."""
+        return replace(self.closed(stop, error=error), unrecorded=self.spent + self.unrecorded)
 
     def trajectory(self) -> Trajectory:
         return Trajectory(self.setup, self.steps, self.ending)
@@ -173,15 +182,26 @@ class _Run:
         What `finish` leaves is the result, unless the policy rated an earlier state higher; masks that it
         `selected` beside `finish` are its last word, given after the rating.
         """
-        seconds = self.clock() - self.started
         if verdict is Verdict.absent:
-            return Ending(Stop.absent, verdict, turn.reason, None, self.usage, seconds)
+            return self._ending(Stop.absent, None, verdict, turn.reason)
         best: int | None = len(self.steps) - 1
         earlier = best_step(self.steps, self.setup.start)
         if turn.rating is not None and earlier != best and not selected:
             rated = self.steps[0 if earlier is None else earlier + 1].rating
             best = earlier if rated is not None and rated > turn.rating else best
-        return Ending(Stop.finished, verdict, turn.reason, best, self.usage, seconds)
+        return self._ending(Stop.finished, best, verdict, turn.reason)
+
+    def _ending(
+        self,
+        stop: Stop,
+        best: int | None,
+        verdict: Verdict = Verdict.none,
+        reason: str = "",
+        *,
+        error: str = "",
+    ) -> Ending:
+        seconds = self.clock() - self.started
+        return Ending(stop, verdict, reason, best, self.usage, seconds, error, unrecorded=self.spent)
 
     def _at_start(self) -> tuple[str, ...]:
         """A word on masks that nobody asked for in this session."""

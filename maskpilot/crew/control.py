@@ -87,7 +87,7 @@ class Supervised:
             raise BudgetReached(Stop.interrupted)
         try:
             decision = self._policy.decide(observation)
-        except PolicyError as error:
+        except (BudgetReached, PolicyError) as error:
             if error.usage:
                 self._control.add(error.usage)
             raise

@@ -47,8 +47,8 @@ class TrajectoryWriter:
     Args:
         path: the file; it must not exist, unless `resume` is given.
         resume: the part of this session that `path` already holds. Its records are kept; the same steps,
-            passed in again, are compared instead of written. Where the session ends before all of them were
-            passed in, that is no ending of what is recorded, and none is written.
+            passed in again, are compared instead of written. Its ending goes when there is something new to
+            record: a session that ends before all of its steps were passed in leaves the file as it was.
 
     Raises:
         RunFolderError: the file exists or cannot be written, a full disk included.
@@ -61,12 +61,10 @@ class TrajectoryWriter:
         self._start = resume.setup.start if resume is not None else ()
         self._to_repeat = list(resume.steps) if resume is not None else []
         self._failed = False
-        self._begun = resume is not None
+        self._begun = self._uncut = resume is not None
         try:
             # Unbuffered: what a full disk cut off can be taken back, and closing cannot fail later.
             self._file = path.open("xb" if resume is None else "r+b", buffering=0)
-            if resume is not None:
-                _cut_unfinished(self._file)
         except OSError as error:
             raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -107,6 +105,9 @@ class TrajectoryWriter:
         if self._failed:  # a record is missing: what follows it would make no sense
             raise RunFolderError(f"{self._path}: an earlier record could not be written")
         try:
+            if self._uncut:
+                _cut_unfinished(self._file)
+                self._uncut = False
             append_line(self._file, _line(record))
         except OSError as error:
             self._failed = True

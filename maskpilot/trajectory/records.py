@@ -175,4 +175,5 @@ def read_ending(record: Mapping[str, Any]) -> Ending:
         usage=Usage(**record["usage"]),
         seconds=record["seconds"],
         error=record["error"],
+        unrecorded=Usage(**record.get("unrecorded", {})),  # not in records of before
     )

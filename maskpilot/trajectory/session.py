@@ -109,7 +109,9 @@ class Ending:
     Attributes:
         best: index of the step whose instances are the result; None where that is nothing (`Stop.absent`) or
             what the session started with.
+        usage: of the whole session.
         error: the cause, for `Stop.failed`.
+        unrecorded: the part of `usage` that is in no step: decisions that failed or were interrupted.
     """
 
     stop: Stop
@@ -119,6 +121,7 @@ class Ending:
     usage: Usage
     seconds: float
     error: str = ""
+    unrecorded: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ class Trajectory:
 
     @property
     def usage(self) -> Usage:
+        """Of the steps; what decisions have cost that came to nothing is in the ending alone."""
         return sum((step.decision.usage for step in self.steps), Usage())
 
 

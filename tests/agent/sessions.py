@@ -1,5 +1,6 @@
 """Running small sessions on the table of two cups and a plate."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def run(
         session or table().open(IMAGE),
         scripted or policy,  # type: ignore[arg-type]
         recorder=recorder,
-        **({"clock": clock} if clock else {}),
+        clock=clock or time.monotonic,
     )
     assert scripted is None or scripted.is_used_up
     return trajectory

@@ -1,15 +1,13 @@
 """Whether a run goes on."""
 
 import threading
-from collections.abc import Mapping
-from typing import Any, ClassVar
 
 import pytest
 
-from maskpilot.agent import Observation
+from maskpilot.agent import Scripted
 from maskpilot.crew.control import MAX_FAILURES_IN_A_ROW, Control, Supervised
-from maskpilot.errors import PolicyError, SessionFailed
-from maskpilot.types import Decision, Usage
+from maskpilot.errors import BudgetReached, PolicyError, SessionFailed
+from maskpilot.types import Stop, Usage
 from tests.agent.sessions import run
 
 
@@ -51,16 +49,19 @@ def test_a_part_of_a_run_that_only_fails_goes_on_where_somebody_else_counts() ->
     assert not control.stopped
 
 
-class Failing:
-    description: ClassVar[Mapping[str, Any]] = {"name": "failing"}
-
-    def decide(self, observation: Observation) -> Decision:
-        raise PolicyError("down", usage=Usage(calls=1, cost=2.0))
+PAID = Usage(calls=1, cost=2.0)
 
 
 def test_a_decision_that_failed_has_cost_what_it_cost() -> None:
     control = Control(Usage(), max_cost=1.0)
     with pytest.raises(SessionFailed):
-        run(Supervised(Failing(), control))
-    assert control.usage == Usage(calls=1, cost=2.0)
+        run(Supervised(Scripted([PolicyError("down", usage=PAID)]), control))
+    assert control.usage == PAID
     assert control.cost_reached
+
+
+def test_a_decision_that_was_interrupted_has_cost_what_it_cost() -> None:
+    control = Control(Usage())
+    trajectory = run(Supervised(Scripted([BudgetReached(Stop.interrupted, usage=PAID)]), control))
+    assert trajectory.ending is not None
+    assert control.usage == trajectory.ending.usage == trajectory.ending.unrecorded == PAID

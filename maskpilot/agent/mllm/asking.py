@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from maskpilot.agent.mllm.exchange import Reply, ReplyEnd, Request, Wire
-from maskpilot.agent.mllm.failures import EndpointError, OutOfTime
+from maskpilot.agent.mllm.failures import OutOfTime
 from maskpilot.agent.mllm.spending import Meter
 from maskpilot.errors import BudgetReached, PolicyError
 from maskpilot.types import Budget, Stop, Usage
@@ -56,8 +56,8 @@ class Asking:
         seconds = self._seconds()
         try:
             reply = self._wire.send(replace(request, max_tokens=room, seconds=seconds))
-        except EndpointError as error:
-            self.usage += error.usage
+        except PolicyError as error:
+            self.usage += error.usage or Usage()
             if isinstance(error, OutOfTime) and seconds is not None and not error.impatient:
                 raise BudgetReached(Stop.max_seconds) from error
             raise

@@ -13,7 +13,7 @@ from maskpilot.agent.mllm.asking import Asking
 from maskpilot.agent.mllm.coordinates import call_in_pixels
 from maskpilot.agent.mllm.endpoint import shown_url
 from maskpilot.agent.mllm.exchange import Message, Reply, ReplyEnd, Wire
-from maskpilot.agent.mllm.failures import EndpointError
+from maskpilot.agent.mllm.failures import Unreadable
 from maskpilot.agent.mllm.memory import SHARED, Memory
 from maskpilot.agent.mllm.second_look import MAX_OBJECTIONS
 from maskpilot.agent.mllm.settings import MllmSettings
@@ -25,7 +25,7 @@ from maskpilot.agent.turn import take_turn
 from maskpilot.errors import BudgetReached, InvalidCall, PolicyError
 from maskpilot.prompts import load_prompt, prompt_names
 from maskpilot.tools import SessionState
-from maskpilot.types import Decision, Seen, SeenPicture, Verdict
+from maskpilot.types import Decision, Seen, SeenPicture, Stop, Verdict
 
 __all__ = ["MllmPolicy", "policy_settings"]
 
@@ -35,8 +35,6 @@ MAX_THOUGHT = 8000
 NO_CALL = "no tool call was found in the reply; answer with a tool call"
 CUT_OFF = "the reply was cut off; say less and call the tools at once"
 UNREADABLE = "the endpoint sent no readable reply; answer with a plain tool call"
-UNREADABLE_STATUS = (200, 500)
-"""A reply that is none, and what llama.cpp answers to a model whose call it cannot parse."""
 
 
 def policy_settings(settings: MllmSettings) -> dict[str, Any]:
@@ -56,7 +54,7 @@ class MllmPolicy:
     """Lets a model pilot one session.
 
     Nothing that the model says raises: what cannot be used comes back to it as a problem. An endpoint that
-    refuses for good does.
+    refuses for good, or fails with every attempt, does, in the middle of a session as at its beginning.
 
     Args:
         wire: to the model; may be shared between sessions.
@@ -101,21 +99,29 @@ class MllmPolicy:
         asking = Asking(self._wire, self._meter, observation.left, self._settings.reply_tokens, self._clock)
         seen = _seen(talk.tell(observation))
         try:
+            decision = self._asked(talk, asking, observation)
+        except KeyboardInterrupt as interrupt:
+            raise BudgetReached(Stop.interrupted, usage=asking.usage) from interrupt
+        except PolicyError as error:
+            error.usage = asking.usage  # with what was asked before in this decision
+            raise
+        return replace(decision, usage=asking.usage, seen=seen)
+
+    def _asked(self, talk: Talk, asking: Asking, observation: Observation) -> Decision:
+        """A decision in as many requests as it takes; what they cost is with `asking`, whatever happens."""
+        try:
             reply, read = talk.ask(asking)
         except BudgetReached as reached:
             if not asking.usage.calls:
                 raise
-            return Decision(problems=(str(reached),), usage=asking.usage, seen=seen)
-        except EndpointError as error:
-            if not observation.steps or error.status not in UNREADABLE_STATUS:
-                error.usage = asking.usage  # with what was asked before in this decision
+            return Decision(problems=(str(reached),))
+        except Unreadable as error:
+            if error.status == 200 and not observation.steps:  # perhaps it is no model's address at all
                 raise
             log.warning("%s", error)
-            talk.conversation.answer(Reply())
-            return Decision(problems=(UNREADABLE,), usage=asking.usage, seen=seen)
-        decision = replace(self._decision(talk, reply, read), seen=seen)
-        decision = self._looked_at_again(talk, asking, observation, decision)
-        return replace(decision, usage=asking.usage)
+            talk.note_unreadable()
+            return Decision(problems=(UNREADABLE,))
+        return self._looked_at_again(talk, asking, observation, self._decision(talk, reply, read))
 
     def _decision(self, talk: Talk, reply: Reply, read: Read) -> Decision:
         thought = "\n".join(filter(None, (reply.reasoning, reply.text)))[:MAX_THOUGHT]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from maskpilot.agent import Replay, run_session
 from maskpilot.agent.mllm.exchange import CallStyle, Reply, ReplyEnd, Role
-from maskpilot.agent.mllm.failures import EndpointError, Feature, OutOfTime, Unsupported
+from maskpilot.agent.mllm.failures import EndpointError, Feature, OutOfTime, Unreadable, Unsupported
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.policy import MllmPolicy, policy_settings
 from maskpilot.errors import SessionFailed
@@ -396,12 +396,29 @@ def test_an_endpoint_that_refuses_for_good_is_fatal_and_keeps_the_result() -> No
 
 
 def test_replies_that_are_none_count_as_errors_once_the_endpoint_is_known_to_work() -> None:
-    broken = EndpointError("only HTML", status=200, usage=Usage(calls=3))
+    broken = Unreadable("only HTML", status=200, usage=Usage(calls=3))
     trajectory, _ = session([CUP, broken, FINISH])
     assert trajectory.steps[1].decision.usage.calls == 3
     assert stop(trajectory) is Stop.finished
     with pytest.raises(SessionFailed, match="only HTML"):
         session([broken])
+
+
+def test_ctrl_c_within_a_decision_counts_what_its_requests_have_cost() -> None:
+    trajectory, _ = session([CUP, TALK, KeyboardInterrupt()])
+    assert trajectory.ending is not None
+    assert stop(trajectory) is Stop.interrupted
+    assert len(trajectory.steps) == 1
+    assert (trajectory.usage.calls, trajectory.ending.usage.calls) == (1, 2)
+    assert trajectory.ending.unrecorded.tokens == 110
+
+
+def test_a_second_look_that_is_interrupted_leaves_the_cost_of_the_finish_it_was_about() -> None:
+    trajectory, _ = session([CUP, FINISH, KeyboardInterrupt()], verify=True)
+    assert trajectory.ending is not None
+    assert stop(trajectory) is Stop.interrupted
+    assert trajectory.ending.usage.calls == 2
+    assert trajectory.ending.unrecorded.calls == 1
 
 
 # What is recorded
