@@ -185,6 +185,7 @@ def test_nothing_runs_and_nothing_loads() -> None:
     policy = next(meta["content"] for meta in shown.all("meta") if meta.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "script-src 'none'" in policy
     assert "unsafe" not in policy
     assert not shown.all("script")
     assert not shown.all("link")

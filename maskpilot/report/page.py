@@ -6,13 +6,12 @@ lets nothing run and nothing load.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
+from maskpilot.report.document import document
 from maskpilot.report.markup import Markup, join, tag
 from maskpilot.report.session import banners, session_section, title_of
 from maskpilot.trajectory import Trajectory
@@ -32,18 +31,7 @@ def render_report(
         trajectories: sessions, in the order in which they are shown.
         load_image: gives the image of a session as upright RGB, or None where it is gone.
     """
-    style = CSS.read_text(encoding="utf-8")
     heading = "maskpilot report"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy(style)),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", heading),
-        tag("style", Markup(style)),
-    )
     notices = dict.fromkeys(notice for trajectory in trajectories for notice in banners(trajectory.setup))
     sections = [
         session_section(number, trajectory, load_image(trajectory.setup.image))
@@ -55,15 +43,7 @@ def render_report(
         _overview(trajectories) if len(trajectories) > 1 else None,
         tag("main", *(sections or [tag("p", "No sessions.")])),
     )
-    return "<!DOCTYPE html>\n" + tag("html", head, body, lang="en") + "\n"
-
-
-def _policy(style: str) -> str:
-    """Nothing but this style sheet and pictures inside the page."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    return document(heading, body, style=CSS.read_text(encoding="utf-8"))
 
 
 def _overview(trajectories: Sequence[Trajectory]) -> Markup:

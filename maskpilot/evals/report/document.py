@@ -1,12 +1,11 @@
-"""The frame of every page: self-contained, with a policy that lets nothing else run or load."""
+"""Pages of a run: the frame of every page, with a style sheet of their own."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 
-from maskpilot.report.markup import Markup, tag
+from maskpilot.report import document as frame
+from maskpilot.report.markup import Markup
 
 __all__ = ["document"]
 
@@ -14,36 +13,5 @@ CSS = Path(__file__).with_name("report.css")
 
 
 def document(title: str, body: Markup, *, script: str = "") -> str:
-    """A whole page around a body.
-
-    Args:
-        title: as text.
-        body: the body element.
-        script: one of ours, allowed by its hash; whatever else a page might come to hold cannot run.
-    """
-    style = CSS.read_text(encoding="utf-8")
-    rules = [
-        "default-src 'none'",
-        f"style-src '{_digest(style)}'",
-        f"script-src '{_digest(script)}'" if script else "script-src 'none'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content="; ".join(rules)),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", title),
-        tag("style", Markup(style)),
-    )
-    end = tag("script", Markup(script)) if script else None
-    return "<!DOCTYPE html>\n" + tag("html", head, body, end, lang="en") + "\n"
-
-
-def _digest(content: str) -> str:
-    digest = hashlib.sha256(content.encode()).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
+    """As `maskpilot.report.document.document`."""
+    return frame.document(title, body, style=CSS.read_text(encoding="utf-8"), script=script)
