@@ -24,7 +24,7 @@ __all__ = ["Pilot", "mllm", "one_shot", "oracle", "replay", "seed_of"]
 
 @dataclass(frozen=True)
 class Pilot:
-    """Makes the policy of every session.
+    """Makes the policy of every session of an eval; labeling has a pilot of its own, without truth.
 
     Attributes:
         make: a fresh policy for a sample; the truth is None unless `sees_truth`. Called from many threads.

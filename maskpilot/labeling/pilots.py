@@ -18,7 +18,10 @@ __all__ = ["Pilot", "mllm", "one_shot"]
 
 @dataclass(frozen=True)
 class Pilot:
-    """Makes the policy of every session.
+    """Makes the policy of every session of a labeling run.
+
+    It is not that of evals, whose policies are made for a sample and may be shown its truth: here there is
+    none, and what matters is whether somebody reads.
 
     Attributes:
         make: a fresh policy for a class on an image. Called from many threads.
