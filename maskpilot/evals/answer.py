@@ -73,6 +73,7 @@ class _Attempt:
         self._job, self._number, self._sample = job, number, sample
         self._path = job.folder.session(number)
         self._truth: Truth | None = None
+        self._truth_digest = ""
         self._size: tuple[int, int] | None = None
         self._wasted = Usage()
 
@@ -81,7 +82,7 @@ class _Attempt:
         with job.images.of(sample) as (loaded, session):
             self._size = loaded.image.size
             # After the image: some data sets know its size only then.
-            self._truth = truth = job.plan.dataset.truth(sample)
+            truth = self._read_truth()
             trajectory = self._session(truth, loaded, session)
             if trajectory.ending is None or trajectory.ending.stop is Stop.interrupted:
                 return None
@@ -92,7 +93,8 @@ class _Attempt:
         if job.plan.pictures:
             page = sample_page(score, trajectory, truth, loaded.image)
             job.folder.write(f"samples/{self._number:06d}.html", page)
-        return Outcome(self._number, score, trajectory.usage + self._wasted, wasted=self._wasted)
+        spent = trajectory.usage + self._wasted
+        return Outcome(self._number, score, spent, wasted=self._wasted, truth=self._truth_digest)
 
     def failed(self, error: str, unlogged: Usage) -> Outcome:
         """The sample as a failure.
@@ -108,7 +110,13 @@ class _Attempt:
             worst = self._worst()
         except Exception:  # noqa: BLE001 - what made the sample fail may do so again
             worst = None
-        return Outcome(self._number, score, logged + wasted, worst, wasted)
+        return Outcome(self._number, score, logged + wasted, worst, wasted, self._truth_digest)
+
+    def _read_truth(self) -> Truth:
+        dataset = self._job.plan.dataset
+        self._truth = dataset.truth(self._sample)
+        self._truth_digest = dataset.truth_digest(self._sample)
+        return self._truth
 
     def _session(self, truth: Truth, loaded: LoadedImage, session: ImageSession) -> Trajectory:
         """Run the sample's session, or what is left of it.
@@ -147,15 +155,14 @@ class _Attempt:
 
     def _worst(self) -> dict[str, Any] | None:
         """The worst answer: nothing where something was to be found, the whole image where nothing was."""
-        if self._truth is None:
-            self._truth = self._job.plan.dataset.truth(self._sample)
+        truth = self._truth or self._read_truth()
         if self._size is None:
-            sizes = [(mask.width, mask.height) for one in self._truth.annotators for mask in one]
+            sizes = [(mask.width, mask.height) for one in truth.annotators for mask in one]
             self._size = next(iter([*sizes, (self._sample.width, self._sample.height)]))
         width, height = self._size
         if not width:  # nobody says how large the image would have been
             return None
-        if all(self._truth.annotators):
+        if all(truth.annotators):
             return self._measured(())
         whole = masks.encode(np.ones((height, width), np.bool_))
         box = masks.tight_box(whole)

@@ -46,7 +46,7 @@ class Comparison:
         only_first, only_second: samples that the other run does not have, not even as a failure.
         failed_first, failed_second: samples that failed; they are in none of the numbers, unless a run
             counts them as the worst answer.
-        changed: settings in which the runs differ, a line each.
+        changed: settings in which the runs differ, a line each; and whether the truths did.
     """
 
     first: Run
@@ -101,7 +101,7 @@ def compare(first: Run, second: Run) -> Comparison:
         only_second=len(known[1] - known[0]),
         failed_first=len(first.failed),
         failed_second=len(second.failed),
-        changed=changed,
+        changed=[*changed, *_other_truths(first, second)],
     )
 
 
@@ -152,6 +152,14 @@ def _pairs(first: Run, second: Run) -> list[Pair]:
                 f"{first.path} and {other.query[:80]!r} in {second.path}"
             )
     return pairs
+
+
+def _other_truths(first: Run, second: Run) -> list[str]:
+    """A line, where common samples were scored by other truths."""
+    others = {outcome.score.sample: outcome.truth for outcome in second.outcomes}
+    pairs = [(outcome.truth, others.get(outcome.score.sample, "")) for outcome in first.outcomes]
+    count = sum(bool(one and other) and one != other for one, other in pairs)
+    return [f"dataset.truths: other ones for {count} samples"] if count else []
 
 
 def _official(metric: Metric, pairs: Sequence[Pair]) -> Estimate | None:

@@ -35,6 +35,7 @@ class Outcome:
         worst: for a failed sample, the values of the worst possible answer; None where not even the truth
             could be read.
         wasted: the part of `usage` that is in no session log, so that another try does not count it again.
+        truth: digest of what the truth was made from that it was scored by; empty where there is none.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Outcome:
     usage: Usage = field(default_factory=Usage)
     worst: Mapping[str, Any] | None = None
     wasted: Usage = field(default_factory=Usage)
+    truth: str = ""
 
     @property
     def failed(self) -> bool:
@@ -137,6 +139,7 @@ def _outcome(record: Mapping[str, Any]) -> Outcome:
         usage=Usage(**record["usage"]),
         worst=record["worst"],
         wasted=Usage(**record.get("wasted", {})),  # of earlier versions: none
+        truth=record.get("truth", ""),  # likewise
     )
 
 

@@ -6,6 +6,7 @@ none is scored twice.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,16 +14,19 @@ from pathlib import Path
 
 from maskpilot.crew.progress import Quiet, Watch
 from maskpilot.crew.settings import differences
-from maskpilot.errors import RunFolderError
+from maskpilot.errors import DatasetError, RunFolderError
 from maskpilot.evals.crew import Crew
 from maskpilot.evals.plan import Plan, select, settings
 from maskpilot.evals.progress import Standing
-from maskpilot.evals.results import RESULTS, ResultsFile
+from maskpilot.evals.results import RESULTS, Outcome, ResultsFile
 from maskpilot.evals.run import Run, read_run
-from maskpilot.evals.types import Sample
+from maskpilot.evals.types import Dataset, Sample
 from maskpilot.runfolder import RUN, RunFolder, locked, versions
 
 __all__ = ["run_eval"]
+
+NAMED = 3
+"""Samples that a message names."""
 
 
 def run_eval(
@@ -53,7 +57,8 @@ def run_eval(
         the run as it then lies on disk, complete or not.
 
     Raises:
-        RunFolderError: the folder is in use, holds something else, or cannot be written.
+        RunFolderError: the folder is in use, holds something else or scores by other truths, or cannot be
+            written.
         DatasetError: the data set cannot be listed.
     """
     tell = watch or Quiet()
@@ -63,11 +68,32 @@ def run_eval(
         with ResultsFile(path / RESULTS) as results:
             before = read_run(path)
             known = [one for one in before.outcomes if not (one.failed and retry_failed)]
+            _check_truths(plan.dataset, samples, known, path)
             numbers = {outcome.number for outcome in known}
             tasks = [task for task in enumerate(samples, start=1) if task[0] not in numbers]
             ended = Crew(plan, folder, known, results, len(samples), before.usage, tell).work(tasks)
     run = read_run(path, failures_as_zero=failures_as_zero)
     return replace(run, ended=ended, samples=tuple(samples))
+
+
+def _check_truths(dataset: Dataset, samples: Sequence[Sample], known: Sequence[Outcome], path: Path) -> None:
+    """See that what was scored would be scored by the same truths today.
+
+    Raises:
+        RunFolderError: it would not.
+    """
+    changed = []
+    for outcome in known:
+        # A truth that is gone is no other truth; runs of earlier versions do not say by which they scored.
+        with contextlib.suppress(DatasetError):
+            if outcome.truth and outcome.truth != dataset.truth_digest(samples[outcome.number - 1]):
+                changed.append(outcome.score.sample)
+    if changed:
+        raise RunFolderError(
+            f"{path}: {len(changed)} of its samples were scored by other truths than the data set has now "
+            f"({', '.join(changed[:NAMED])}{', ...' if len(changed) > NAMED else ''}); scores by old and new "
+            "ones do not go together: put the earlier annotations back, or use another folder"
+        )
 
 
 def _folder(plan: Plan, samples: Sequence[Sample], path: Path, *, resume: bool, overwrite: bool) -> RunFolder:

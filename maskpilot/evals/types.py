@@ -101,6 +101,13 @@ class Dataset(Protocol):
         """What is right for a sample, at the size of its image. Raises DatasetError."""
         ...
 
+    def truth_digest(self, sample: Sample) -> str:
+        """Changes when what the truth is made from does; no mask is decoded for it. Raises DatasetError.
+
+        Empty where that cannot change.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class SampleScore:

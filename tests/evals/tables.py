@@ -30,8 +30,15 @@ class Tables:
     name = "tables"
     metrics: tuple[str, ...] = ("giou", "ciou")
 
-    def __init__(self, count: int, *, broken: Sequence[str] = (), queries: Mapping[str, str] | None = None):
-        self.count = count
+    def __init__(
+        self,
+        count: int,
+        *,
+        broken: Sequence[str] = (),
+        queries: Mapping[str, str] | None = None,
+        answers: Mapping[str, tuple[tuple[int, int, int, int], ...]] = ANSWERS,
+    ):
+        self.count, self.answers = count, answers
         self.broken = set(broken)
         self.opened: list[str] = []
         self.queries = dict(queries or {})
@@ -62,7 +69,12 @@ class Tables:
     def truth(self, sample: Sample) -> Truth:
         if sample.id in self.broken:
             raise DatasetError(f"{sample.id}: no truth")
-        return Truth((tuple(rle(*box) for box in ANSWERS[sample.tags["word"]]),))
+        return Truth((tuple(rle(*box) for box in self.answers[sample.tags["word"]]),))
+
+    def truth_digest(self, sample: Sample) -> str:
+        if sample.id in self.broken:
+            raise DatasetError(f"{sample.id}: no truth")
+        return str(self.answers[sample.tags["word"]])
 
 
 class Told:

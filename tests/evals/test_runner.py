@@ -14,6 +14,7 @@ import pytest
 from maskpilot import masks
 from maskpilot.agent import Observation, OneShot, OracleErrors, Policy
 from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderError, SegmenterError
+from maskpilot.evals.compare import compare
 from maskpilot.evals.notices import run_notices
 from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
 from maskpilot.evals.plan import Plan, select
@@ -26,7 +27,7 @@ from maskpilot.runfolder import locked
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Budget, Decision, Stop, Usage
-from tests.evals.tables import Tables, Told, evaluate
+from tests.evals.tables import ANSWERS, Tables, Told, evaluate
 from tests.shapes import CUP_LEFT, block, table
 
 
@@ -359,6 +360,36 @@ def test_changed_settings_are_refused_and_shown(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="--overwrite"):
         evaluate(tmp_path / "run", Tables(4))
     assert evaluate(tmp_path / "run", Tables(4), one_shot(), overwrite=True).complete
+
+
+def test_scores_by_old_and_new_truths_are_not_mixed(tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", Tables(4))
+    moved = Tables(8, answers={**ANSWERS, "plate": (CUP_LEFT,)})
+    with pytest.raises(RunFolderError, match=r"1 of its samples .* other truths .*\(s0001\)"):
+        evaluate(tmp_path / "run", Tables(4, answers=moved.answers), resume=True)
+    gone = evaluate(tmp_path / "run", Tables(4, broken=["s0001"]), resume=True)
+    assert gone.complete  # what is gone is not known to be another one
+    other = evaluate(tmp_path / "other", moved)
+    assert compare(gone, other).changed[-1] == "dataset.truths: other ones for 1 samples"
+    assert not [line for line in compare(gone, gone).changed if "truths" in line]
+
+
+def test_runs_that_do_not_say_by_which_truths_they_scored_are_gone_on_with(tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", Tables(4))
+    results = tmp_path / "run" / RESULTS
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    for line in lines:
+        del line["truth"]
+    results.write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+    changed = Tables(4, answers={**ANSWERS, "cup": (), "plate": ()})
+    assert evaluate(tmp_path / "run", changed, resume=True).complete
+
+
+def test_a_failed_sample_may_get_another_truth_and_is_tried_again(tmp_path: Path) -> None:
+    failed = evaluate(tmp_path / "run", Tables(4, broken=["s0001"]))
+    assert len(failed.failed) == 1
+    mended = Tables(4, answers={**ANSWERS, "plate": (CUP_LEFT,)})
+    assert not evaluate(tmp_path / "run", mended, resume=True, retry_failed=True).failed
 
 
 def test_workers_and_the_cost_limit_may_change(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from maskpilot import masks
 from maskpilot.annotations.cocofile import CocoFile, is_id, read_coco
 from maskpilot.annotations.files import field, first_that_exists, inside, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.entry import About, Options, open_image
+from maskpilot.evals.datasets.entry import About, Options, as_written, digest, open_image
 from maskpilot.evals.types import Dataset, Sample, Truth
 from maskpilot.images import LoadedImage
 
@@ -104,11 +104,7 @@ class Classes:
     def truth(self, sample: Sample) -> Truth:
         image, category = self._pair(sample)
         width, height = size = self._coco.size(image)
-        mine = [
-            one
-            for one in self._coco.of_image.get(image, ())
-            if self._coco.annotations[one]["category_id"] == category
-        ]
+        mine = self._annotations(image, category)
         crowds = [one for one in mine if self._coco.annotations[one].get("iscrowd")]
         instances = tuple(self._coco.mask(one, size) for one in mine if one not in crowds)
         ignored = [self._coco.mask(one, size) for one in crowds]
@@ -116,6 +112,13 @@ class Classes:
             (instances,),
             ignore=masks.union(ignored, width=width, height=height) if ignored else None,
             exhaustive=category not in self._listed(image, "not_exhaustive_category_ids"),
+        )
+
+    def truth_digest(self, sample: Sample) -> str:
+        image, category = self._pair(sample)
+        listed = category in self._listed(image, "not_exhaustive_category_ids")
+        return digest(
+            [self._coco.size(image), as_written(self._coco, self._annotations(image, category)), listed]
         )
 
     def image_name(self, sample: Sample) -> str:
@@ -151,6 +154,14 @@ class Classes:
             tags={"category": name, "present": "yes" if category in _annotated(self._coco, image) else "no"},
             phrases=tuple(dict.fromkeys([query, *synonyms])),
         )
+
+    def _annotations(self, image: Any, category: Any) -> list[Any]:
+        """Ids of a class's annotations on an image."""
+        return [
+            one
+            for one in self._coco.of_image.get(image, ())
+            if self._coco.annotations[one]["category_id"] == category
+        ]
 
     def _classes(self, image: Any) -> tuple[Any, ...]:
         """Classes to ask for: those present, then those known to be absent, as many as are wanted."""

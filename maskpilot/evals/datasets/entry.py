@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from maskpilot.annotations.cocofile import CocoFile
 from maskpilot.annotations.files import safe_id
 from maskpilot.errors import DatasetError, ImageError
 from maskpilot.evals.types import Sample, Truth
 from maskpilot.images import LoadedImage, load_image
 
-__all__ = ["About", "Listed", "Options", "Record"]
+__all__ = ["About", "Listed", "Options", "Record", "as_written", "digest", "file_digest", "open_image"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,17 @@ class About:
 
 @dataclass(frozen=True)
 class Record:
-    """A sample and how to get at its image and truth; none of it is read until asked for."""
+    """A sample and how to get at its image and truth; none of it is read until asked for.
+
+    Attributes:
+        truth: of the image's size.
+        made_from: what the truth is made from, as plain data; no mask is decoded.
+    """
 
     sample: Sample
     image: Path
     truth: Callable[[tuple[int, int]], Truth]
+    made_from: Callable[[], object]
     where: str
 
 
@@ -119,6 +128,9 @@ class Listed:
             self.image(sample)
         return record.truth(self._sizes[sample.id])
 
+    def truth_digest(self, sample: Sample) -> str:
+        return digest([sample.width, sample.height, self._record(sample).made_from()])
+
     def image_name(self, sample: Sample) -> str:
         """Path of the sample's image, with "/"."""
         return self._record(sample).image.as_posix()
@@ -139,6 +151,25 @@ class Listed:
             return self._records[sample.id]
         except KeyError:
             raise DatasetError(f"{self.name}: has no sample {sample.id!r}") from None
+
+
+def digest(content: object) -> str:
+    """SHA-256 of plain data."""
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(file: Path, where: str) -> str:
+    """SHA-256 of a file. Raises DatasetError."""
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{where}: {file}: cannot be read ({error.strerror})") from error
+
+
+def as_written(coco: CocoFile, annotations: Iterable[Any]) -> list[object]:
+    """The masks of annotations as a file has them: outlines or runs, and which are crowds."""
+    records = (coco.annotations[one] for one in annotations)
+    return [[record.get("segmentation"), bool(record.get("iscrowd"))] for record in records]
 
 
 def open_image(path: Path, sample: Sample, where: str, home: str) -> LoadedImage:

@@ -9,7 +9,7 @@ from typing import Any
 from maskpilot import masks
 from maskpilot.annotations.files import check_id, field, first_that_exists, inside, read_lines, safe_id
 from maskpilot.errors import DatasetError, ImageError
-from maskpilot.evals.datasets.entry import About, Listed, Options, Record
+from maskpilot.evals.datasets.entry import About, Listed, Options, Record, file_digest
 from maskpilot.evals.types import Dataset, Sample, Truth
 from maskpilot.images import load_truth
 from maskpilot.types import Mask
@@ -71,8 +71,16 @@ def _record(path: Path, line: dict[str, Any], where: str) -> Record:
         phrases=tuple(_text(phrase, where) for phrase in line.get("phrases") or (query,)),
     )
     return Record(
-        sample, inside(path / "images", image, where), partial(_truth, files, ignored, where), where
+        sample,
+        inside(path / "images", image, where),
+        partial(_truth, files, ignored, where),
+        partial(_made_from, files, ignored, where),
+        where,
     )
+
+
+def _made_from(files: list[Path], ignored: Path | None, where: str) -> object:
+    return [[file_digest(file, where) for file in files], ignored and file_digest(ignored, where)]
 
 
 def _truth(files: list[Path], ignored: Path | None, where: str, size: tuple[int, int]) -> Truth:

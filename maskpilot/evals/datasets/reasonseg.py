@@ -14,7 +14,7 @@ from maskpilot import masks
 from maskpilot.annotations.files import field, first_that_exists, parse_json, safe_id
 from maskpilot.annotations.shapes import paint
 from maskpilot.errors import DatasetError
-from maskpilot.evals.datasets.entry import About, Listed, Options, Record
+from maskpilot.evals.datasets.entry import About, Listed, Options, Record, file_digest
 from maskpilot.evals.types import Dataset, Sample, Truth
 
 __all__ = ["ABOUT", "open_reasonseg"]
@@ -60,7 +60,9 @@ def _record(file: Path) -> Record:
         id=identity, image_id=identity, query=texts[0], tags={"length": length}, phrases=(texts[0],)
     )
     # The content is not kept: 779 files of outlines are read again for their masks.
-    return Record(sample, file.with_suffix(".jpg"), partial(_truth, file), where)
+    return Record(
+        sample, file.with_suffix(".jpg"), partial(_truth, file), partial(file_digest, file, where), where
+    )
 
 
 def _read(file: Path) -> Any:

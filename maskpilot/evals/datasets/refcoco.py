@@ -10,7 +10,7 @@ from typing import Any
 from maskpilot.annotations.cocofile import CocoFile, is_id, read_coco
 from maskpilot.annotations.files import check_id, field, first_that_exists, inside, read_json, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.entry import About, Listed, Options, Record
+from maskpilot.evals.datasets.entry import About, Listed, Options, Record, as_written
 from maskpilot.evals.datasets.pickles import read_pickle
 from maskpilot.evals.types import Dataset, Sample, Truth
 
@@ -125,7 +125,7 @@ def _records(about: About, ref: Any, coco: CocoFile, pictures: Path, where: str)
             raise DatasetError(f"{where}: annotation {target!r} is not in {coco.path}")
     width, height = coco.size(image)
     file = inside(pictures, field(coco.images[image], "file_name", str, where), where)
-    truth = partial(_truth, coco, tuple(targets), several)
+    truth, made_from = partial(_truth, coco, tuple(targets), several), partial(as_written, coco, targets)
     for sentence in field(ref, "sentences", list, where):
         text = sentence.get("sent") or sentence.get("raw") if isinstance(sentence, dict) else None
         if not isinstance(text, str) or not text.strip():
@@ -135,7 +135,7 @@ def _records(about: About, ref: Any, coco: CocoFile, pictures: Path, where: str)
         sample = Sample(
             safe_id(identity), str(image), text, width, height, tags if several else {}, phrases=(text,)
         )
-        yield Record(sample, file, truth, where)
+        yield Record(sample, file, truth, made_from, where)
 
 
 def _truth(coco: CocoFile, targets: tuple[Any, ...], several: bool, size: tuple[int, int]) -> Truth:

@@ -10,7 +10,7 @@ from typing import Any
 from maskpilot.annotations.cocofile import CocoFile, read_coco
 from maskpilot.annotations.files import field, inside, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
-from maskpilot.evals.datasets.entry import About, Listed, Options, Record
+from maskpilot.evals.datasets.entry import About, Listed, Options, Record, as_written
 from maskpilot.evals.types import Dataset, Sample, Truth
 
 __all__ = ["ABOUT", "open_saco"]
@@ -133,7 +133,12 @@ def _record(pair: Any, annotators: Sequence[CocoFile], pictures: Path, subset: s
         tags={"subset": subset},
         phrases=(phrase,),
     )
-    return Record(sample, inside(pictures, name, where), partial(_truth, annotators, pair), where)
+    truth, made_from = partial(_truth, annotators, pair), partial(_made_from, annotators, pair)
+    return Record(sample, inside(pictures, name, where), truth, made_from, where)
+
+
+def _made_from(annotators: Sequence[CocoFile], pair: Any) -> object:
+    return [as_written(coco, coco.of_image.get(pair, ())) for coco in annotators]
 
 
 def _truth(annotators: Sequence[CocoFile], pair: Any, size: tuple[int, int]) -> Truth:

@@ -1,5 +1,6 @@
 """Every data set, read from the files that a user has."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from maskpilot.evals.metrics import METRICS, measure
 from maskpilot.evals.types import Dataset, Sample
 from tests.evals.datasets import layouts
 from tests.evals.datasets.layouts import LEFT, RIGHT, SIZE
-from tests.evals.drawn import instances
+from tests.evals.drawn import as_json, instances, rectangle
 
 MAKERS = {
     "reasonseg": layouts.reasonseg,
@@ -64,6 +65,37 @@ def test_what_every_data_set_promises(name: str, tmp_path: Path) -> None:
         assert sample.width in {0, image.width}
         perfect = measure(instances(*truth.instances), truth, image.size)
         assert perfect["iou"] == 1.0
+
+
+def redrawn(root: Path) -> None:
+    """The object on the left, one column wider or narrower."""
+    wider = rectangle(0, 0, 6, 10, size=SIZE)
+    changes = {
+        json.dumps(layouts.LEFT_POLYGON): json.dumps([0, 0, 6, 0, 6, 10, 0, 10]),
+        json.dumps(as_json(LEFT)): json.dumps(as_json(wider)),
+        json.dumps([9, 9]): json.dumps([8, 9]),
+    }
+    for file in root.rglob("*.json"):
+        text = file.read_bytes()
+        for old, new in changes.items():
+            text = text.replace(old.encode(), new.encode())
+        file.write_bytes(text)
+    if (root / "masks").is_dir():
+        layouts.mask_image(root / "masks" / "left.png", wider)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_digest_of_a_truth_changes_with_the_truth_alone(name: str, tmp_path: Path) -> None:
+    root = MAKERS[name](tmp_path)
+    before = open_dataset(name, root)
+    known = {sample.id: (before.truth(sample), before.truth_digest(sample)) for sample in before}
+    redrawn(root)
+    after = open_dataset(name, root)
+    changed = {sample.id for sample in after if after.truth(sample) != known[sample.id][0]}
+    assert changed
+    for image in root.rglob("*.jpg"):  # nor is an image needed
+        image.unlink()
+    assert changed == {sample.id for sample in after if after.truth_digest(sample) != known[sample.id][1]}
 
 
 @pytest.mark.parametrize("name", MAKERS)
