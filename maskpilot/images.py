@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import BmpImagePlugin, IcoImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from maskpilot import masks
 from maskpilot.errors import ImageError
@@ -44,6 +44,9 @@ SUFFIXES = {
     "TGA": ".tga",
     "ICO": ".ico",
 }
+
+ICON, PNG = b"\0\0\1\0", b"\x89PNG\r\n\x1a\n"
+"""What an icon begins with, and a picture in it that is no bitmap."""
 
 FORMATS = tuple(name for name in SUFFIXES if name != "MPO")  # which Pillow opens as a JPEG first
 """What is decoded. Pillow knows more, but some of it (EPS) hands the file to other programs."""
@@ -104,19 +107,14 @@ def decode_image(source: bytes, path: Path, *, max_megapixels: float = MAX_MEGAP
     if not source:
         raise ImageError(f"{path}: the file is empty (0 bytes)")
     try:
-        with _without_pillows_limit():
-            opened = Image.open(io.BytesIO(source), formats=FORMATS)
+        opened = _opened(source, partial(_check_size, path=path, max_megapixels=max_megapixels))
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image in a known format ({', '.join(FORMATS)})") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes
         raise ImageError(f"{path}: damaged image header ({type(error).__name__})") from error
     with opened:
-        megapixels = opened.width * opened.height / 1e6
-        if not megapixels <= max_megapixels:  # nan is no limit to be under
-            raise ImageError(
-                f"{path}: {megapixels:.0f} megapixels, the limit is {max_megapixels:g}; "
-                "if you trust this file, allow it with --max-megapixels"
-            )
         suffix = SUFFIXES[opened.format or ""]
         try:
             opened.load()
@@ -140,19 +138,16 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
     """
     source = _read(path)
     try:
-        with Image.open(io.BytesIO(source), formats=FORMATS) as opened:
+        with _opened(source, partial(_check_truth, path=path, expected=size)) as opened:
             lossy = opened.format in {"JPEG", "MPO"}
             # As they are stored: Pillow would cut what is above 255 down to it.
             are_values = opened.mode in ("1", "L", "P", "I", "F") or opened.mode.startswith("I;16")
             values = np.asarray(opened if are_values else opened.convert("RGB"))
             hidden = _alpha(opened) == 0 if opened.has_transparency_data else None
+    except ImageError:
+        raise
     except Exception as error:  # see load_image
         raise ImageError(f"{path}: cannot be read as an image of masks ({type(error).__name__})") from error
-    if (values.shape[1], values.shape[0]) != size:
-        raise ImageError(
-            f"{path}: is {values.shape[1]}x{values.shape[0]} px, the image is {size[0]}x{size[1]}; "
-            "masks must have the image's size"
-        )
     if values.ndim == 3:
         values = values.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
     elif values.dtype.kind == "f":
@@ -187,12 +182,53 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def _opened(source: bytes, check: Callable[[tuple[int, int]], None]) -> Image.Image:
+    """A picture of which nothing is decoded before its (width, height) passed the check."""
+    if source.startswith(ICON):  # Pillow decodes one as soon as it opens it
+        check(_icon_size(source))
+    with _without_pillows_limit():
+        opened = Image.open(io.BytesIO(source), formats=FORMATS)
+    check(opened.size)
+    return opened
+
+
+def _check_size(size: tuple[int, int], path: Path, max_megapixels: float) -> None:
+    megapixels = size[0] * size[1] / 1e6
+    if not megapixels <= max_megapixels:  # nan is no limit to be under
+        raise ImageError(
+            f"{path}: {megapixels:.0f} megapixels, the limit is {max_megapixels:g}; "
+            "if you trust this file, allow it with --max-megapixels"
+        )
+
+
+def _check_truth(size: tuple[int, int], path: Path, expected: tuple[int, int]) -> None:
+    if size != expected:
+        raise ImageError(
+            f"{path}: is {size[0]}x{size[1]} px, the image is {expected[0]}x{expected[1]}; "
+            "masks must have the image's size"
+        )
+
+
+def _icon_size(source: bytes) -> tuple[int, int]:
+    """(width, height) of the picture in an icon that Pillow takes, by that picture's own header.
+
+    The icon's header has one byte for a side, so what it says is no bound.
+    """
+    file = io.BytesIO(source)
+    offset = IcoImagePlugin.IcoFile(file).entry[0].offset
+    file.seek(offset)
+    if source[offset : offset + len(PNG)] == PNG:
+        return PngImagePlugin.PngImageFile(file).size
+    width, height = BmpImagePlugin.DibImageFile(file).size
+    return width, height // 2  # the lower half is its transparency
+
+
 _limit_lock = threading.Lock()
 
 
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
-    """Open a header without Pillow's own bomb check: ours follows at once, with the caller's limit.
+    """Open a header without Pillow's own bomb check: ours goes with it, with the caller's limit.
 
     The limit is a global of Pillow's, so one thread at a time.
     """

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import zlib
 from pathlib import Path
 
@@ -128,20 +129,64 @@ def test_a_picture_of_a_hundred_megapixels_needs_permission(tmp_path: Path) -> N
     assert load_image(path, max_megapixels=101).image.size == (10_000, 10_000)
 
 
+def test_masks_of_another_size_are_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "truth.png"
+    for content in (claims_to_be_huge(), icon(claims_to_be_huge())):
+        path.write_bytes(content)
+        with pytest.raises(ImageError, match="is 60000x60000 px, the image is 3x2"):
+            load_truth(path, (3, 2))
+
+
 def test_a_limit_that_is_no_number_allows_nothing(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="the limit is nan"):
         load_image(saved(tmp_path / "red.png", half_red()), max_megapixels=float("nan"))
 
 
-def test_a_header_that_claims_even_more_is_refused_before_decoding(tmp_path: Path) -> None:
-    path = tmp_path / "huge.png"
+def claims_to_be_huge() -> bytes:
+    """A PNG with a header of 3600 megapixels and the data of one pixel."""
     buffer = io.BytesIO()
     Image.new("1", (1, 1)).save(buffer, "PNG")
     claimed = bytearray(buffer.getvalue())
     claimed[16:24] = (60_000).to_bytes(4, "big") * 2
     claimed[29:33] = zlib.crc32(claimed[12:29]).to_bytes(4, "big")
-    path.write_bytes(claimed)
+    return bytes(claimed)
+
+
+def icon(picture: bytes) -> bytes:
+    """An icon that says that it is 16 pixels wide and high, with a picture that may say otherwise."""
+    return b"\0\0\1\0\1\0" + struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(picture), 22) + picture
+
+
+def test_a_header_that_claims_even_more_is_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(claims_to_be_huge())
     with pytest.raises(ImageError, match="3600 megapixels, the limit is 64"):
+        load_image(path)
+
+
+HUGE_BITMAP = struct.pack("<IiiHHIIiiII", 40, 60_000, 2 * 60_000, 1, 32, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("picture", [claims_to_be_huge(), HUGE_BITMAP], ids=["png", "bitmap"])
+def test_an_icon_is_as_large_as_the_picture_in_it(picture: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "small.ico"
+    path.write_bytes(icon(picture))
+    with pytest.raises(ImageError, match="3600 megapixels, the limit is 64"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp"])
+def test_icons_are_read_as_before(kind: str, tmp_path: Path) -> None:
+    loaded = load_image(saved(tmp_path / "red.ico", half_red(32, 32), bitmap_format=kind, sizes=[(32, 32)]))
+    assert (loaded.suffix, loaded.image.size) == (".ico", (32, 32))
+    assert np.array_equal(np.asarray(loaded.image), np.asarray(half_red(32, 32)))
+
+
+@pytest.mark.parametrize("picture", [b"", b"\x89PNG\r\n\x1a\n", b"(\0\0\0"])
+def test_an_icon_without_a_picture_is_damaged(picture: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "empty.ico"
+    path.write_bytes(icon(picture))
+    with pytest.raises(ImageError, match=r"damaged|not an image"):
         load_image(path)
 
 
