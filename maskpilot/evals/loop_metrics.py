@@ -45,7 +45,8 @@ def session_values(
         result_iou: of what was returned.
         one_shot_iou: None where it is not known.
         rounds, max_rounds (None without limit), stop, verdict, said_so: whether the policy itself ended it;
-        and the values of `usage_values`, and `seconds` of the whole session.
+        and the values of `usage_values`, and `seconds` of the whole session;
+        recorded_tokens, recorded_cost: of a replay alone, what the session took that it replays.
 
     Raises:
         ValueError: the session did not end.
@@ -53,6 +54,7 @@ def session_values(
     ending = trajectory.ending
     if ending is None:
         raise ValueError("session_values: expected a session that ended")
+    recorded: Mapping[str, Any] = trajectory.setup.policy.get("recorded", {})
     known: dict[tuple[Mask, ...], float] = {}
 
     def of(instances: Sequence[Instance]) -> float:
@@ -72,6 +74,7 @@ def session_values(
         "said_so": ending.stop in (Stop.finished, Stop.absent),
         "seconds": round(ending.seconds, 3),
         **usage_values(ending.usage),
+        **{f"recorded_{name}": spent for name, spent in recorded.items()},
     }
 
 
@@ -236,6 +239,18 @@ ALL = (
         lambda session: float(session["tokens"]) if session["requests"] else None,
     ),
     LoopMetric("cost", "Cost", "Cost of a sample, in the currency of the given prices.", _value("cost")),
+    LoopMetric(
+        "recorded_tokens",
+        "Recorded tokens",
+        "Tokens that the replayed session took when a model was asked; the replay takes none.",
+        _value("recorded_tokens"),
+    ),
+    LoopMetric(
+        "recorded_cost",
+        "Recorded cost",
+        "What the replayed session cost when a model was asked; the replay costs nothing.",
+        _value("recorded_cost"),
+    ),
     LoopMetric("seconds", "Seconds", "Wall time of a session.", _value("seconds")),
 )
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from maskpilot.agent import OneShot, Oracle, OracleErrors, Policy, Replay
+from maskpilot.agent import Observation, OneShot, Oracle, OracleErrors, Policy, Replay
 from maskpilot.agent.mllm.exchange import Wire
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.policy import MllmPolicy, policy_settings
 from maskpilot.agent.mllm.settings import MllmSettings
-from maskpilot.errors import DatasetError, InvalidInput, TrajectoryError
+from maskpilot.errors import BudgetReached, DatasetError, InvalidInput, TrajectoryError
 from maskpilot.evals.results import RESULTS, read_results
 from maskpilot.evals.types import Sample, Truth
 from maskpilot.runfolder import RUN, RunFolder
-from maskpilot.trajectory import read_trajectory
+from maskpilot.trajectory import Trajectory, read_trajectory
+from maskpilot.types import Decision, Stop, Usage
 
 __all__ = ["Pilot", "mllm", "one_shot", "oracle", "replay", "seed_of"]
+
+
+LIMITS = (Stop.max_rounds, Stop.max_seconds, Stop.max_tokens, Stop.max_cost)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def mllm(wire: Wire, settings: MllmSettings, memory: Memory) -> Pilot:
 
 
 def replay(path: Path) -> Pilot:
-    """The sessions of an earlier run, decided again, say with another segmenter.
+    """The sessions of an earlier run, decided again, say with another segmenter. Nobody is asked anew.
 
     Args:
         path: folder of a run of `maskpilot eval`.
@@ -98,18 +102,41 @@ def replay(path: Path) -> Pilot:
     about = folder.read_json(RUN)
     if about.get("command") != "eval":
         raise InvalidInput(f"{path}: holds no run of maskpilot eval")
-    numbers = {outcome.score.sample: outcome.number for outcome in read_results(path / RESULTS)}
+    outcomes = {outcome.score.sample: outcome for outcome in read_results(path / RESULTS)}
 
     def make(sample: Sample, truth: Truth | None) -> Policy:  # noqa: ARG001
-        if sample.id not in numbers:
+        if sample.id not in outcomes:
             raise DatasetError(f"{path}: holds no session of sample {sample.id!r}")
+        outcome = outcomes[sample.id]
         try:
-            return Replay(read_trajectory(folder.session(numbers[sample.id])).steps)
+            return _Recorded(read_trajectory(folder.session(outcome.number)), outcome.usage)
         except TrajectoryError as error:
             raise DatasetError(f"{path}: the session of sample {sample.id!r} cannot be read") from error
 
     of = about["settings"]["policy"]
     return Pilot(make, {"name": "replay", "of": of, "simulated": bool(of.get("simulated"))})
+
+
+class _Recorded:
+    """Decides as a recorded session did, and ends where a limit ended it. It asks nobody, so it is free.
+
+    Args:
+        session: as it was recorded.
+        spent: what it cost then; told in the description.
+    """
+
+    def __init__(self, session: Trajectory, spent: Usage) -> None:
+        self._session, self._replay = session, Replay(session.steps)
+        self._free = Usage(cost=None if spent.cost is None else 0.0)
+        cost = {} if spent.cost is None else {"cost": spent.cost}
+        recorded = {"tokens": spent.tokens, **cost} if spent.calls else {}
+        self.description: Mapping[str, Any] = {"name": "replay", "recorded": recorded}
+
+    def decide(self, observation: Observation) -> Decision:
+        ending = self._session.ending
+        if ending and ending.stop in LIMITS and len(observation.steps) == len(self._session.steps):
+            raise BudgetReached(ending.stop)
+        return replace(self._replay.decide(observation), usage=self._free)
 
 
 def seed_of(seed: int, sample: str) -> int:

@@ -22,6 +22,7 @@ from maskpilot.evals.pilots import oracle
 from maskpilot.evals.report import interesting, write_report
 from maskpilot.evals.report.page import render_page
 from maskpilot.evals.report.pictures import FOUND, MISSED, WRONG, against_truth, true_picture
+from maskpilot.evals.report.sample import sample_page
 from maskpilot.evals.results import Outcome
 from maskpilot.evals.run import Run, read_run
 from maskpilot.evals.summary import summarise
@@ -93,6 +94,17 @@ def test_a_page_shows_every_round_beside_the_truth(folder: Path) -> None:
     assert all(f"Round {number + 1}: IoU" in page for number in range(len(steps)))
     assert "Truth" in page
     assert 2 <= len(Page(page).values("src")) <= len(steps) + 1
+
+
+def test_a_tag_hides_no_line_of_a_page_though_it_is_called_like_one(folder: Path) -> None:
+    (outcome, *_), dataset = read_run(folder).outcomes, Tables(1)
+    sample = next(iter(dataset))
+    session = read_trajectory(folder / "sessions" / "000001.jsonl")
+    score = replace(outcome.score, tags={"IoU": "a tag", "Image": "of a tag"})
+    page = sample_page(score, session, dataset.truth(sample), dataset.image(sample).image)
+    shown = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", re.sub(r"</?bdi[^>]*>", "", page))
+    assert {("IoU", f"{score.values['iou']:.3f}"), ("IoU", "a tag")} <= set(shown)
+    assert {("Image", "i0"), ("Image", "of a tag")} <= set(shown)
 
 
 def test_nothing_comes_from_elsewhere(folder: Path) -> None:

@@ -438,6 +438,26 @@ def test_recorded_sessions_are_replayed(tmp_path: Path) -> None:
     assert again.settings["policy"]["simulated"]
 
 
+def test_a_replay_costs_nothing_and_tells_what_the_recorded_sessions_cost(tmp_path: Path) -> None:
+    first = evaluate(tmp_path / "first", Tables(4), paid([]))
+    again = evaluate(tmp_path / "again", Tables(4), replay(tmp_path / "first"))
+    assert (again.usage.calls, again.usage.tokens, again.usage.cost) == (0, 0, 0.0)
+    means = summary_record(again, summarise(again))["loop"]
+    assert (means["cost"]["value"], "tokens" in means) == (0.0, False)
+    assert 4 * means["recorded_cost"]["value"] == pytest.approx(first.usage.cost)
+    assert 4 * means["recorded_tokens"]["value"] == first.usage.tokens
+    free = evaluate(tmp_path / "free", Tables(4), replay(evaluate(tmp_path / "oracle", Tables(4)).path))
+    assert free.usage.cost is None
+    assert not {"recorded_cost", "recorded_tokens"} & summarise(free).loop.keys()
+
+
+def test_a_session_that_a_limit_ended_ends_in_its_replay_as_well(tmp_path: Path) -> None:
+    first = evaluate(tmp_path / "first", Tables(4), paid([]), budget=Budget(max_tokens=100))
+    again = evaluate(tmp_path / "again", Tables(4), replay(tmp_path / "first"))
+    assert ious(again) == ious(first)
+    assert {outcome.score.values["stop"] for outcome in again.answered} == {"max_tokens"}
+
+
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     evaluate(tmp_path / "run", Tables(3))
     path = tmp_path / "run" / RESULTS

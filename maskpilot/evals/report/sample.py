@@ -48,10 +48,10 @@ def sample_page(score: SampleScore, trajectory: Trajectory, truth: Truth, image:
         "Verdict": values["verdict"],
         "Rounds": str(values["rounds"]),
         "Tokens": str(values["tokens"]) if values["tokens"] else None,
-        "Cost": None if values["cost"] is None else f"{values['cost']:.4g}",
+        "Cost": _cost(values["cost"]),
+        "Recorded cost": _cost(values.get("recorded_cost")),
         "Sample": score.sample,
         "Image": score.image_id,
-        **score.tags,
     }
     body = tag(
         "body",
@@ -59,6 +59,7 @@ def sample_page(score: SampleScore, trajectory: Trajectory, truth: Truth, image:
         tag("p", tag("a", "All samples", href="../report.html")),
         tag("h1", words(score.query)),
         facts(about),
+        facts(score.tags) if score.tags else None,  # apart: one may be called like a line above
         LEGEND,
         sample_rounds(values, trajectory, truth, image),
     )
@@ -88,6 +89,10 @@ def sample_rounds(
     if best is None:
         figures.append(_figure(None, tag("b", f"Result: nothing, IoU {values['result_iou']:.3f}")))
     return tag("div", *figures, class_="rounds")
+
+
+def _cost(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"
 
 
 def _figure(picture: Image.Image | None, *caption: str | None) -> Markup:

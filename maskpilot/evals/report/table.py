@@ -75,6 +75,7 @@ def _columns(outcomes: Sequence[Outcome]) -> list[_Column]:
         _Column("verdict", "Verdict", lambda one: one.score.values.get("verdict", ""), is_number=False),
         _Column("tokens", "Tokens", lambda one: str(one.usage.tokens or "")),
         _Column("cost", "Cost", lambda one: "" if one.usage.cost is None else f"{one.usage.cost:.4g}"),
+        _Column("recorded_cost", "Recorded cost", _metric("recorded_cost", 4)),
         _Column("seconds", "Seconds", _number("seconds", 1)),
         *(_Column(name, name, _tag(name), is_number=False) for name in tags),
         _Column("sample", "Sample", lambda one: one.score.sample, is_number=False),
