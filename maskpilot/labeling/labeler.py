@@ -54,10 +54,19 @@ class Labeler:
         logs: of sessions in flight.
         control: whether the run goes on.
         outage: what is known of the endpoint.
+        puts_off: an image on which a server fails (500) while it answers nobody is put off until
+            `second_turn`: by then it shows whose fault that was.
     """
 
     def __init__(
-        self, job: Job, start: ExistingLabels | None, logs: SessionLogs, control: Control, outage: Outage
+        self,
+        job: Job,
+        start: ExistingLabels | None,
+        logs: SessionLogs,
+        control: Control,
+        outage: Outage,
+        *,
+        puts_off: bool = False,
     ) -> None:
         self._job = replace(
             job,
@@ -67,13 +76,20 @@ class Labeler:
         self._start, self._logs, self._control, self._outage = start, logs, control, outage
         self._lock = threading.Lock()
         self._claimed: set[str] = set()
+        self._puts_off, self._is_second = puts_off, False
+        self._put_off: list[str] = []
+
+    def second_turn(self) -> list[str]:
+        """Files that were put off, to be labeled now; nothing is put off any more."""
+        self._puts_off, self._is_second = False, True
+        return self._put_off
 
     def __call__(self, seen: Seen) -> Result | None:
         """Label a file's content, unless another file with the same one had its turn.
 
         Returns:
-            None where the run was stopped on the way, unless that cost something. Whatever one image raises
-            is a failure of that image.
+            None where the image was put off or the run stopped on the way, unless that cost something.
+            Whatever one image raises is a failure of that image.
 
         Raises:
             RunFolderError: the session logs cannot be written.
@@ -108,15 +124,30 @@ class Labeler:
             except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
                 cause = _cause(error)
                 wasted += unlogged(error) if isinstance(error, SessionFailed) else Usage()
-                if not tries.may_be_mended(cause):
+                if tries.may_be_mended(cause):
+                    if not tries.wait():
+                        return _stopped(seen.path, wasted)
+                elif tries.say_nothing_of_it(cause) and self._leaves_open(seen.path, image, cause):
+                    return _stopped(seen.path, wasted)
+                else:
                     failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
                     return Result(seen.path, seen.file, failure=failure, worked=True)
-                if not tries.wait():
-                    return _stopped(seen.path, wasted)
             else:
                 if labels is None:
                     return _stopped(seen.path, wasted)
                 return Result(seen.path, seen.file, labels, worked=True, wasted=wasted)
+
+    def _leaves_open(self, path: str, image: LoadedImage, cause: BaseException) -> bool:
+        """Whether it stays open who is to blame, image or endpoint: it may show later, or in another run."""
+        if self._puts_off:
+            with self._lock:
+                self._claimed.discard(image.sha256)
+                self._put_off.append(path)
+            return True
+        if not (self._is_second and isinstance(cause, EndpointError) and not self._outage.answers):
+            return False
+        self._outage.give_up(cause)  # it has failed on every image, twice
+        return True
 
     def _attempt(self, path: str, image: LoadedImage) -> ImageLabels | None:
         start = None
@@ -131,7 +162,7 @@ class _Tries:
     def __init__(self, outage: Outage) -> None:
         self._outage = outage
         self._outages: set[int] = set()
-        self._faults = 0
+        self._faults = self._answers = 0
         self._error: EndpointError | None = None
 
     def may_be_mended(self, cause: BaseException) -> bool:
@@ -149,8 +180,14 @@ class _Tries:
             self._outage.answered()
             return False
         self._error = cause
-        self._faults += whose is Blame.failing
+        if whose is Blame.failing:
+            self._answers = self._answers if self._faults else self._outage.answers
+            self._faults += 1
         return max(len(self._outages), self._faults) < TRIES
+
+    def say_nothing_of_it(self, cause: BaseException) -> bool:
+        """Whether a server failed on this image that has answered nobody else meanwhile either."""
+        return self._outage.blame(cause) is Blame.failing and self._answers == self._outage.answers
 
     def wait(self) -> bool:
         """Wait until another attempt is worth it; False where the run was stopped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from maskpilot.crew.ahead import ahead
@@ -23,13 +24,20 @@ def local(part: Part) -> None:
     """Label files with `plan.workers` threads, and others that read ahead of them. See `Engine`."""
     plan, books = part.plan, part.books
     reader = Reader(part.folder, books.files, books.labeled, books.failed, plan.max_megapixels)
-    labeler = Labeler(plan.job, part.start, part.logs, part.control, part.outage)
-    with closing(ahead(part.paths, reader, threads=READERS, depth=DEPTH)) as files:
+    labeler = Labeler(plan.job, part.start, part.logs, part.control, part.outage, puts_off=True)
+    _label(part, part.paths, reader, labeler)
+    put_off = labeler.second_turn()
+    if put_off and not part.control.stopped:
+        _label(part, put_off, reader, labeler)
+
+
+def _label(part: Part, paths: Sequence[str], reader: Reader, labeler: Labeler) -> None:
+    with closing(ahead(paths, reader, threads=READERS, depth=DEPTH)) as files:
         work(
             shared(files),
             labeler,
             part.take,
-            workers=min(plan.workers, len(part.paths)),
+            workers=min(part.plan.workers, len(paths)),
             control=part.control,
             note=part.watch.note,
             grace=GRACE,

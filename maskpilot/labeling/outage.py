@@ -77,8 +77,8 @@ class Outage:
     Attributes:
         number: outages so far.
         waiting: threads that wait for another one's attempt.
-        ended_run: what the endpoint said when the patience ended; None while it has not.
-        decided: whether a model has decided anything in this part of the run.
+        ended_run: what the endpoint said when it was given up; None while it is not.
+        answers: how often a model has decided something in this part of the run.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Outage:
         self._began, self._next = 0.0, FIRST_WAIT
         self.number = self.waiting = 0
         self.ended_run: EndpointError | None = None
-        self.decided = False
+        self.answers = 0
 
     def pause(self, error: EndpointError) -> bool:
         """Wait until it is worth trying again.
@@ -135,6 +135,11 @@ class Outage:
             seconds = self._clock() - self._began
         self._note(f"the model answers again, after {span(seconds)}; going on")
 
+    def give_up(self, error: EndpointError) -> None:
+        """Wait no more: the run ends."""
+        self.ended_run = error
+        self._control.stop()
+
     def leave(self) -> None:
         """This thread tries no more: where it was the one that tries, another has to."""
         with self._lock:
@@ -149,20 +154,20 @@ class Outage:
         """Whose fault it is, as far as this run knows: a 403 is a moderator's word on one image where the key
         was let in before.
         """
-        if self.decided and isinstance(error, EndpointError) and error.status == 403:
+        if self.answers and isinstance(error, EndpointError) and error.status == 403:
             return Blame.image
         return blame(error)
 
     def _heard(self) -> None:
-        self.decided = True
+        with self._lock:
+            self.answers += 1
         self.answered()
 
     def _before_next(self, error: EndpointError) -> bool:
         """Pause ahead of an attempt of this thread's own."""
         left = self._began + self._patience - self._clock()
         if left <= 0:
-            self.ended_run = error
-            self._control.stop()
+            self.give_up(error)
             return False
         pause, self._next = min(self._next, left), min(2 * self._next, LONGEST_WAIT)
         return not self._wait(pause)

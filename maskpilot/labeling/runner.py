@@ -191,7 +191,8 @@ WHY = {
         "command goes on, and with --retry-failed tries these again"
     ),
     Ended.unreachable: (
-        "stopped: the model could not be reached for as long as --patience allows; the same command goes on"
+        "stopped: the model could not be reached for as long as --patience allows, or failed on every image; "
+        "the same command goes on"
     ),
 }
 

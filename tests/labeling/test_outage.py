@@ -1,20 +1,31 @@
 """An endpoint that cannot be reached is no image's fault."""
 
+import base64
+import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble
+from maskpilot.agent.mllm.memory import Memory
+from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.crew.control import Control
 from maskpilot.labeling.local import local
 from maskpilot.labeling.outage import Blame, Outage, blame
 from maskpilot.labeling.part import Part
-from maskpilot.labeling.plan import Ended
+from maskpilot.labeling.pilots import mllm
+from maskpilot.labeling.plan import Ended, Outcome
+from maskpilot.testing import Says, Seen
+from maskpilot.testing.faults import server_error
+from maskpilot.testing.server import Turn
 from maskpilot.types import Usage
-from tests.labeling.runs import Model, Told, failures_of, label, labels_of, photos
+from tests.agent.mllm.wires import wired
+from tests.labeling.runs import CUP, Model, Told, failures_of, label, labels_of, photos
 
 
 def error(trouble: Trouble | None = None, status: int | None = None) -> EndpointError:
@@ -133,6 +144,7 @@ def patient(clock: Clock) -> Callable[[Part], None]:
     def engine(part: Part) -> None:
         outage = Outage(part.control, part.plan.patience, part.watch.note, wait=clock.wait, clock=clock)
         local(replace(part, outage=outage))
+        part.outage.ended_run = outage.ended_run
 
     return engine
 
@@ -204,7 +216,83 @@ def test_an_image_that_an_endpoint_cannot_take_fails_alone(tmp_path: Path) -> No
     outcome = label(tmp_path / "run", images, Model(trouble).pilot, workers=1, engine=patient(clock))
     assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 4, 1)
     assert failures_of(tmp_path / "run") == {"02.png": ("EndpointError", "no answer")}
-    assert clock.waits == [5, 10]
+    assert clock.waits == [5, 10, 5, 10]  # once more at the end, when others had been answered
+
+
+class Server:
+    """What the shipped endpoint answers: 500 to pictures of some greys, and to all while it is `down`."""
+
+    def __init__(self, poisonous: Container[int] = (), *, down: bool = False) -> None:
+        self.poisonous, self.down = poisonous, down
+        self.asked: list[int] = []
+
+    def __call__(self, seen: Seen) -> Turn:
+        first = next(part for part in seen.body["messages"][1]["content"] if part["type"] == "image_url")
+        content = base64.b64decode(first["image_url"]["url"].partition(",")[2])
+        grey = Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0))
+        assert isinstance(grey, tuple)
+        if self.down or grey[0] in self.poisonous:
+            return server_error()
+        self.asked.append(grey[0])
+        name = "set_text_prompt" if len(seen.body["messages"]) == 2 else "finish"
+        given = {"text": "cup", "rating": 5} if name == "set_text_prompt" else {"verdict": "complete"}
+        return Says(calls=((name, given),))
+
+
+def asked(out: Path, images: Path, server: Server, clock: Clock, **options: Any) -> Outcome:
+    """Label with a model at that server, that is asked again on another clock."""
+    with wired(server) as (wire, _, _):
+        model = MllmSettings(model="m1", base_url="http://localhost:1/v1", verify=False)
+        pilot = mllm(wire, model, Memory())
+        return label(out, images, pilot, classes=(CUP,), engine=patient(clock), **options)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_server_that_fails_on_every_image_is_an_outage_and_no_image_s_fault(
+    tmp_path: Path, workers: int
+) -> None:
+    images, server, told = photos(tmp_path / "photos", 9), Server(down=True), Told()
+    outcome = asked(tmp_path / "run", images, server, Clock(), workers=workers, patience=200.0, watch=told)
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.unreachable, 0, 0)
+    assert failures_of(tmp_path / "run") == {}
+    assert "fails with every attempt" in told.notes[0]
+    server.down = False
+    outcome = asked(tmp_path / "run", images, server, Clock(), workers=workers)
+    assert (outcome.ended, outcome.done) == (Ended.complete, 9)
+
+
+def test_a_server_that_fails_on_each_of_a_few_images_is_given_up_before_the_patience_ends(
+    tmp_path: Path,
+) -> None:
+    images, clock = photos(tmp_path / "photos", 2), Clock()
+    outcome = asked(tmp_path / "run", images, Server(down=True), clock)
+    assert (outcome.ended, outcome.failed) == (Ended.unreachable, 0)
+    assert clock.now < 600
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_images_that_met_a_failing_server_are_labeled_when_it_is_well_again(
+    tmp_path: Path, workers: int
+) -> None:
+    images, server = photos(tmp_path / "photos", 6), Server(down=True)
+
+    def well() -> None:
+        server.down = clock.now < 100  # by then several images have been tried three times
+
+    clock = Clock(well)
+    outcome = asked(tmp_path / "run", images, server, clock, workers=workers)
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 6, 0)
+    assert sorted(server.asked) == sorted([*range(6)] * 2)  # two rounds each, none twice
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_images_on_which_a_server_fails_do_not_keep_the_others_from_being_labeled(
+    tmp_path: Path, workers: int
+) -> None:
+    images = photos(tmp_path / "photos", 8)
+    outcome = asked(tmp_path / "run", images, Server({0, 2, 3, 6}), Clock(), workers=workers)
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 4, 4)
+    assert set(failures_of(tmp_path / "run")) == {"00.png", "02.png", "03.png", "06.png"}
 
 
 def test_what_failed_requests_cost_is_in_the_books(tmp_path: Path) -> None:
