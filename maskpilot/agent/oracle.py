@@ -13,6 +13,7 @@ from typing import Any
 
 from maskpilot import masks
 from maskpilot.agent.policy import Observation
+from maskpilot.tools import SessionState
 from maskpilot.types import Box, Decision, Instance, Mask, ToolCall
 
 __all__ = ["Oracle", "OracleErrors"]
@@ -91,6 +92,9 @@ class Oracle:
     Its order of means is the one that helps with SAM 3: select, then another phrase, then the threshold,
     then boxes. It never tries the same means in the same place twice, so it always comes to an end.
 
+    In a session that is gone on with it first goes through the rounds there are, so that it has tried what
+    was tried and errs where it would have erred: the session ends as if it had not been cut.
+
     Args:
         truth: the masks that answer the query; none where nothing matches.
         phrases: noun phrases for the text prompt, the best first; at least one.
@@ -117,6 +121,7 @@ class Oracle:
         self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 (simulation, not secrets)
         self._phrase = ""
+        self._rounds = 0
         self._tried: set[tuple[object, ...]] = set()
 
     @property
@@ -124,6 +129,12 @@ class Oracle:
         return {"name": "oracle", "simulated": True, "seed": self._seed, "errors": asdict(self._errors)}
 
     def decide(self, observation: Observation) -> Decision:
+        while self._rounds < len(observation.steps):
+            self._decide(_as_it_was(observation, self._rounds))
+        return self._decide(observation)
+
+    def _decide(self, observation: Observation) -> Decision:
+        self._rounds += 1
         rating = 100.0 * self._iou(observation)
         if not observation.steps:
             return Decision((self._next_phrase(),), rating=rating)
@@ -298,6 +309,22 @@ class Oracle:
             return 1.0
         both = [masks.union(one, width=width, height=height) for one in (shown, self._truth)]
         return float(masks.iou_matrix(both[:1], both[1:])[0, 0])
+
+
+def _as_it_was(observation: Observation, rounds: int) -> Observation:
+    """What was to be seen after so many of the rounds, as far as an annotator looks at it."""
+    state, steps = observation.state, observation.steps[:rounds]
+    if not steps:
+        return replace(observation, state=SessionState(state.width, state.height), steps=())
+    last = steps[-1]
+    now = SessionState(
+        state.width,
+        state.height,
+        last.prompts,
+        locked=tuple(one for one in last.instances if one.id in last.locked),
+        found=tuple(one for one in last.instances if one.id not in last.locked),
+    )
+    return replace(observation, state=now, steps=steps)
 
 
 def _finish(verdict: str, reason: str) -> ToolCall:

@@ -1,11 +1,12 @@
 """The simulated annotator: faultless by default, wrong as often as it is told to be."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 
 from maskpilot import masks
-from maskpilot.agent import Oracle, OracleErrors
+from maskpilot.agent import Oracle, OracleErrors, Replay
 from maskpilot.tools import CORE, PHRASES
 from maskpilot.types import Stop, Verdict
 from tests.agent.sessions import boxes, run
@@ -78,6 +79,16 @@ def test_errors_follow_the_seed() -> None:
 
     assert calls(3) == calls(3)
     assert any(calls(3) != calls(seed) for seed in range(4, 9))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_session_that_is_gone_on_with_ends_as_if_it_had_not_been_cut(rate: float) -> None:
+    for seed in range(20):
+        make = partial(Oracle, (*CUPS, rle(*PLATE)), ["cup", "mug", "plate"], seed=seed)
+        whole = run(make(errors=OracleErrors.at_rate(rate)))
+        for cut in range(1, len(whole.steps)):
+            again = run(Replay(whole.steps[:cut], then=make(errors=OracleErrors.at_rate(rate))))
+            assert [step.decision for step in again.steps] == [step.decision for step in whole.steps]
 
 
 def test_box_jitter_moves_its_boxes() -> None:
