@@ -167,6 +167,7 @@ class StartedAlready:
         (b"{}\n", "line 1 is not the start"),
         (b"[1]\n", "line 1 is not a record"),
         (b"\xff\xfe\n", "line 1 is not JSON"),
+        (b"[" * 100_000 + b"\n", "line 1 is not JSON"),
         (b'{"kind": "setup", "schema": 99}\n', "has schema 99, this version reads 1"),
         (b'{"kind": "setup", "schema": 1}\n', "line 1 is not a record of a session"),
     ],

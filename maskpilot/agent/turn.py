@@ -48,7 +48,7 @@ def take_turn(state: SessionState, decision: Decision, offered: Collection[str])
     failed, it is put off and the policy is told so. Keeping and dropping masks beside it is fine, since what
     that leaves is known. A second look's objections put it off as well.
     """
-    turn = Turn(state, errors=decision.problems, rating=_rating(decision))
+    turn = Turn(state, errors=_few(decision.problems), rating=_rating(decision))
     if not decision.calls and not decision.problems:
         return replace(turn, errors=("no tool call was found in the reply; answer with a tool call",))
     for call in decision.calls[:MAX_CALLS]:
@@ -66,6 +66,13 @@ def take_turn(state: SessionState, decision: Decision, offered: Collection[str])
     if turn.verdict is not None and decision.objections:
         turn = replace(turn, verdict=None, reason="", notes=(*turn.notes, *decision.objections))
     return turn
+
+
+def _few(problems: tuple[str, ...]) -> tuple[str, ...]:
+    """Problems of one reply as they are told: a model that repeats itself is not sent all of it back."""
+    if len(problems) <= MAX_CALLS:
+        return problems
+    return (*problems[:MAX_CALLS], f"and {len(problems) - MAX_CALLS} more of the kind; make fewer calls")
 
 
 def canonical(calls: Collection[ToolCall]) -> str:

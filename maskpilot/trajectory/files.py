@@ -173,7 +173,7 @@ def _cut_unfinished(file: io.FileIO) -> None:
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TrajectoryError(f"{path}: line {number} is not JSON; the file was damaged") from error
     if not isinstance(record, dict):
         raise TrajectoryError(f"{path}: line {number} is not a record of a session")

@@ -1,0 +1,11 @@
+"""One round's decision, applied."""
+
+from maskpilot.types import Decision
+from tests.agent.sessions import finish, run, text
+
+
+def test_a_flood_of_problems_is_not_told_one_by_one() -> None:
+    flood = Decision(problems=tuple(f"call {number} lies outside the image" for number in range(500)))
+    told = run([text("cup"), flood, finish()]).steps[1].errors
+    assert len(told) == 17
+    assert told[-1] == "and 484 more of the kind; make fewer calls"
