@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from maskpilot.errors import OutOfMemory, SegmenterError
 from maskpilot.segmenters.cache import ByteLRU, CacheBounds
 from maskpilot.segmenters.forward import BOX_ONLY_TEXT, Candidates, Features, Query, Sam3Forward
+from maskpilot.segmenters.machine import free_memory
 from maskpilot.segmenters.upsample import pack, unpack, upsample
 from maskpilot.segmenters.worker import Worker
 from maskpilot.types import Box, Detections, Exemplar, PromptState
@@ -21,6 +22,9 @@ __all__ = ["FLOOR", "Engine", "OpenImage", "normalised"]
 
 FLOOR = 0.01
 """Candidates above this score are kept with a prompt. A threshold below it runs the prompt once more."""
+
+SMALL = 1 << 30
+"""Bytes of masks for which nobody looks how much memory is free."""
 
 PromptKey = tuple[int, str, tuple[Exemplar, ...]]
 
@@ -138,21 +142,40 @@ class Engine:
         self, key: PromptKey, prompted: _Prompted, count: int, size: tuple[int, int]
     ) -> NDArray[np.bool_]:
         """The first `count` masks in full size: (count, H, W) bool; upsamples only those not yet held."""
+        width, height = size
+        _check_room(count, width, height)
         held = len(prompted.packed)
         if count <= held:
             return unpack(prompted.packed[:count], *size)
-        fresh = upsample(prompted.candidates.logits[held:count], *size)
-        packed = np.concatenate([prompted.packed, pack(fresh)]) if held else pack(fresh)
-        grown = replace(prompted, packed=packed)
+        masks = np.empty((count, height, width), np.bool_)  # filled in place: they may be most of the memory
+        for index, row in enumerate(prompted.packed):
+            masks[index] = unpack(row[None], *size)[0]
+        packed = pack(upsample(prompted.candidates.logits[held:count], *size, out=masks[held:]))
+        grown = replace(prompted, packed=np.concatenate([prompted.packed, packed]) if held else packed)
         if grown.nbytes <= self._prompted.max_bytes:  # else the candidates stay there alone
             self._prompted.put(key, grown, grown.nbytes)
-        return np.concatenate([unpack(prompted.packed, *size), fresh]) if held else fresh
+        return masks
 
     @property
     def _model(self) -> Sam3Forward:
         if self._forward is None:
             raise SegmenterError("the segmenter is closed; load it again")
         return self._forward
+
+
+def _check_room(count: int, width: int, height: int) -> None:
+    """See that full-size masks fit before they are made: the system ends a process that fills its memory.
+
+    Raises:
+        OutOfMemory: they do not.
+    """
+    need = count * width * height
+    free = free_memory() if need > SMALL else None
+    if free is not None and need > free:
+        raise OutOfMemory(
+            f"{count} masks of {width}x{height} pixels take {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
+            "free; a higher threshold finds fewer, and a smaller image has smaller ones"
+        )
 
 
 def normalised(box: Box, width: int, height: int) -> tuple[float, float, float, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-__all__ = ["SAM3_FILE", "SAM3_REPOSITORY", "cached_weights", "torch_facts"]
+__all__ = ["SAM3_FILE", "SAM3_REPOSITORY", "cached_weights", "free_memory", "torch_facts"]
 
 SAM3_REPOSITORY, SAM3_FILE = "facebook/sam3", "sam3.pt"
 
@@ -30,3 +31,12 @@ def cached_weights() -> Path | None:
 
     found = try_to_load_from_cache(SAM3_REPOSITORY, SAM3_FILE)
     return Path(found) if isinstance(found, str) else None
+
+
+def free_memory(told: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes of main memory that can be had without swapping; None where the system does not tell."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB$", told.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None

@@ -13,7 +13,12 @@ CHUNK_PIXELS = 4_000_000  # 16 MB as float32; a 50-megapixel image goes mask by 
 
 
 def upsample(
-    logits: torch.Tensor, width: int, height: int, *, chunk_pixels: int = CHUNK_PIXELS
+    logits: torch.Tensor,
+    width: int,
+    height: int,
+    *,
+    chunk_pixels: int = CHUNK_PIXELS,
+    out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Masks as `Sam3Processor` makes them: sam3/model/sam3_image_processor.py:204-212.
 
@@ -21,11 +26,12 @@ def upsample(
         logits: (n, h, w), any float dtype, in main memory.
         width, height: of the original image in pixels.
         chunk_pixels: as many are worked on at a time, but at least one mask.
+        out: (n, height, width) bool to write to; a new array where None.
 
     Returns:
         (n, height, width) bool.
     """
-    masks = np.empty((len(logits), height, width), np.bool_)
+    masks = np.empty((len(logits), height, width), np.bool_) if out is None else out
     step = max(1, chunk_pixels // (width * height))
     with torch.inference_mode():
         for start in range(0, len(logits), step):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from maskpilot.errors import OutOfMemory, SegmenterError
 from maskpilot.segmenters.cache import CacheBounds
 from maskpilot.segmenters.engine import FLOOR, is_out_of_memory
 from maskpilot.segmenters.forward import Query, Sam3Forward
+from maskpilot.segmenters.machine import free_memory
 from maskpilot.segmenters.nano.config import TINY
 from maskpilot.segmenters.nano.model import build_nano
 from maskpilot.types import PromptState
@@ -105,6 +108,39 @@ def test_masks_too_large_to_keep_are_upsampled_again() -> None:
     assert same(session.segment(everything), session.segment(everything))
     assert len(model.groundings) == 1
     segmenter.close()
+
+
+def test_more_masks_take_no_more_memory_than_they_are() -> None:
+    segmenter, _ = recording()
+    middle = float(np.median(segmenter.open(picture(2000, 1500)).segment(STAR).scores))
+    session = segmenter.open(picture(2000, 1500))
+    some = len(session.segment(STAR.with_threshold(middle)))
+    tracemalloc.start()
+    masks = session.segment(STAR).masks
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0 < some < len(masks)
+    assert peak < 1.5 * masks.nbytes  # with them as bits, which are kept
+    segmenter.close()
+
+
+def test_masks_for_which_there_is_no_room_are_refused_before_they_are_made() -> None:
+    segmenter, _ = recording()
+    image = segmenter._engine.open(
+        torch.zeros(3, segmenter.resolution, segmenter.resolution, dtype=torch.uint8), (10**6, 10**6)
+    )
+    with pytest.raises(OutOfMemory, match=r"masks of 1000000x1000000 pixels take \d+000\.0 GB, .* are free"):
+        segmenter._engine.detect(image, STAR)
+    segmenter.close()
+
+
+def test_free_memory_is_what_the_system_tells(tmp_path: Path) -> None:
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal:       24683996 kB\nMemAvailable:    2048 kB\n")
+    assert free_memory(told) == 2 << 20
+    told.write_text("MemTotal: 7 kB\n")
+    assert free_memory(told) is None
+    assert free_memory(tmp_path / "none") is None
 
 
 def test_batches_find_what_single_requests_find() -> None:
