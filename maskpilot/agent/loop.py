@@ -61,8 +61,8 @@ def run_session(
             decision = policy.decide(run.observation())
             run.paid(decision.usage)
             turn = take_turn(run.state, decision, setup.tools)
-            detections = session.segment(turn.state.prompts)
-            run.state, run.roster = refresh(turn.state, detections, run.roster)
+            # Without a name for the detections: two hundred full-size masks would stay until the next ones.
+            run.state, run.roster = refresh(turn.state, session.segment(turn.state.prompts), run.roster)
             step = run.advance(decision, turn, clock() - began)
             if recorder:
                 recorder.step(step)

@@ -1,6 +1,7 @@
 """The loop: what it does with what a policy says, and what it hands back whatever happens."""
 
 import itertools
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,19 @@ def test_an_ending_that_cannot_be_recorded_is_fatal_and_keeps_the_result(tmp_pat
     assert caught.value.trajectory.ending is not None
     assert caught.value.trajectory.ending.stop is Stop.finished
     assert boxes(caught.value.trajectory) == [CUP_LEFT]
+
+
+def test_full_size_masks_are_not_held_while_the_policy_decides() -> None:
+    class Watching(Counting):
+        def segment(self, prompts: PromptState) -> Detections:
+            assert not any(masks() is not None for masks in found)
+            detections = super().segment(prompts)
+            found.append(weakref.ref(detections))
+            return detections
+
+    found: list[weakref.ref[Detections]] = []
+    assert boxes(run([text("cup"), text("plate"), finish()], session=Watching())) == [PLATE]
+    assert len(found) == 3
 
 
 class Counting:
