@@ -419,7 +419,7 @@ def test_a_change_in_what_the_results_depend_on_shows(change: dict[str, Any], sa
 
 
 def test_the_settings_of_a_model_hold_no_prices_and_no_secrets() -> None:
-    asked = MllmSettings("m", price_in=1.0, api_key_env="SECRET", extra={"account": "s3cret"})
+    asked = MllmSettings("m", price_in=1.0, price_out=2.0, api_key_env="SECRET", extra={"account": "s3cret"})
     plain = settings(job(first=mllm(ScriptedWire([]), asked, Memory())))["policy"]
     assert (plain["name"], plain["model"]) == ("mllm", "m")
     assert not {"price_in", "api_key_env"} & set(plain)

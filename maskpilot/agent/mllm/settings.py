@@ -48,7 +48,8 @@ class MllmSettings:
         reply_tokens: of one reply, reasoning included; a reply that was cut off gets four times as many.
         keep_pictures: how many of the latest observations keep their pictures, whatever happens.
         spare_pictures: how many more may gather before the older ones go, so that they go seldom.
-        price_in, price_out, price_cached: per million tokens.
+        price_in, price_out, price_cached: per million tokens; the first two together or neither, since half
+            the cost would be counted as all of it.
         max_side: longest side of the pictures in pixels; None: as suits the model.
         temperature, reasoning_effort: sent where given; some models refuse the one or the other.
         timeout: seconds for one attempt at a reply; None: as long as `Patience` has it.
@@ -60,7 +61,7 @@ class MllmSettings:
     """
 
     model: str
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     api_key_env: str = "OPENAI_API_KEY"
     api: str = AUTO
     coords: str = AUTO
@@ -114,9 +115,11 @@ class MllmSettings:
     @property
     def prices(self) -> Prices | None:
         """What tokens cost; None where the user gave no price."""
-        if self.price_in is None and self.price_out is None:
+        if self.price_in is None or self.price_out is None:
+            if self.price_in != self.price_out:
+                raise ValueError("expected both price_in and price_out, 0 for what is free")
             return None
-        return Prices(self.price_in or 0.0, self.price_out or 0.0, self.price_cached)
+        return Prices(self.price_in, self.price_out, self.price_cached)
 
     @property
     def key(self) -> str:

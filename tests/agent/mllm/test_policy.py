@@ -442,7 +442,9 @@ def test_the_description_names_the_prompts_and_their_hashes() -> None:
 
 def test_the_settings_of_a_run_hold_neither_prices_nor_what_may_be_secret() -> None:
     secret = {"extra": {"account": "s3cret"}, "base_url": "http://localhost:1/v1?key=s3cret"}
-    plain = policy_settings(settings(**secret, api_key_env="S3CRET_KEY", price_in=3.0, temperature=0.5))
+    plain = policy_settings(
+        settings(**secret, api_key_env="S3CRET_KEY", price_in=3.0, price_out=9.0, temperature=0.5)
+    )
     assert "s3cret" not in json.dumps(plain).lower()
     assert (plain["name"], plain["model"], plain["temperature"]) == ("mllm", "qwen3-vl", 0.5)
     assert (plain["base_url"], plain["extra"]) == ("http://localhost:1/v1", ["account"])

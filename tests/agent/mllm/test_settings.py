@@ -28,13 +28,16 @@ def config(folder: Path, text: str) -> Path:
 
 def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     path = config(
-        tmp_path, '[mllm]\nmodel = "file"\nbase_url = "http://file/v1"\nverify = false\nprice_in = 2\n'
+        tmp_path,
+        '[mllm]\nmodel = "file"\nbase_url = "http://file/v1"\nverify = false\nprice_in = 2\nprice_out = 4\n',
     )
     env = {"MASKPILOT_MODEL": "environment", "OPENAI_BASE_URL": "http://environment/v1"}
     settings = from_env_and_file({"model": "option", "base_url": None}, env, path)
-    assert settings == MllmSettings("option", base_url="http://environment/v1", verify=False, price_in=2)
+    assert settings == MllmSettings(
+        "option", base_url="http://environment/v1", verify=False, price_in=2, price_out=4
+    )
     assert from_env_and_file({}, {}, path) == MllmSettings(
-        "file", base_url="http://file/v1", verify=False, price_in=2
+        "file", base_url="http://file/v1", verify=False, price_in=2, price_out=4
     )
 
 
@@ -66,7 +69,9 @@ def test_the_file_is_looked_for_where_configuration_lies(tmp_path: Path) -> None
         ("[mllm]\nreply_tokens = true\n", "reply_tokens: expected int, got bool"),
         ("mllm = 3\n", "must be a section"),
         ('[mllm]\nmodel = "x"\ncoords = "512"\n', "coords or prices"),
-        ('[mllm]\nmodel = "x"\nprice_in = -1\n', "coords or prices"),
+        ('[mllm]\nmodel = "x"\nprice_in = -1\nprice_out = 1\n', "coords or prices"),
+        ('[mllm]\nmodel = "x"\nprice_in = 3\n', "both price_in and price_out"),
+        ('[mllm]\nmodel = "x"\nprice_out = 3\n', "both price_in and price_out"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_without_repeating_a_key(
@@ -198,3 +203,7 @@ def test_the_file_in_the_documentation_is_one_that_can_be_used(tmp_path: Path) -
     settings = from_env_and_file({}, {}, config(tmp_path, example))
     assert settings is not None
     assert (settings.model, settings.temperature, settings.extra) == ("qwen3-vl:8b", 0.2, {"top_k": 20})
+
+
+def test_what_an_address_may_hide_in_its_query_is_not_shown() -> None:
+    assert KEY not in repr(MllmSettings("m", base_url=f"http://localhost:1/v1?key={KEY}"))
