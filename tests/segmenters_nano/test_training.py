@@ -1,6 +1,7 @@
 """Training: batches, losses and the loop, at a size of seconds."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from maskpilot.errors import RunFolderError
 from maskpilot.scenes import VOCABULARY, make_scene
 from maskpilot.segmenters.load import load_nano
 from maskpilot.segmenters.nano.config import TINY, NanoConfig
@@ -18,14 +20,15 @@ from maskpilot.segmenters.nano.train import run
 from maskpilot.segmenters.nano.training.again import missed
 from maskpilot.segmenters.nano.training.attention import look_faster, plain_attention
 from maskpilot.segmenters.nano.training.batch import Batch, collate, draw_batch
-from maskpilot.segmenters.nano.training.checkpoint import start_from
+from maskpilot.segmenters.nano.training.checkpoint import start_from, write_checkpoint
 from maskpilot.segmenters.nano.training.dense import dense_targets, flip
-from maskpilot.segmenters.nano.training.forward import Decoded, LayerOutput, prepare_for_training
-from maskpilot.segmenters.nano.training.heads import WAVES, TrainingHeads
+from maskpilot.segmenters.nano.training.forward import Decoded, Fused, LayerOutput, prepare_for_training
+from maskpilot.segmenters.nano.training.heads import CLASSES, WAVES, TrainingHeads
 from maskpilot.segmenters.nano.training.loop import Plan, train
 from maskpilot.segmenters.nano.training.losses import (
     LossWeights,
     decoder_losses,
+    fusion_losses,
     mask_losses,
     match_accuracies,
     total,
@@ -225,8 +228,31 @@ def test_a_run_goes_on_from_another_with_larger_images(pool: Pool, tmp_path: Pat
 
 
 def test_going_on_from_nothing_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gone\.pt"):
+    with pytest.raises(RunFolderError, match=r"gone\.pt"):
         start_from(tmp_path / "gone.pt", build_nano(TINY, VOCABULARY), TrainingHeads(TINY))
+
+
+def test_a_folder_of_another_run_is_refused_in_words(tmp_path: Path) -> None:
+    plan = Plan(minutes=0.0001, images=1, prompts=2)
+    train_in = partial(run, scenes=4, plan=plan, device=torch.device("cpu"))
+    train_in(tmp_path, config=TINY)
+    with pytest.raises(RunFolderError, match="holds scenes of 64 pixels a side, and this run is for 96"):
+        train_in(tmp_path, config=replace(TINY, resolution=96))
+    wider = replace(TINY, feedforward=2 * TINY.feedforward)
+    with pytest.raises(RunFolderError, match=r"model\.pt is of a model of other dimensions"):
+        train_in(tmp_path, config=wider)
+    with pytest.raises(RunFolderError, match=r"model\.pt is of a model of other dimensions"):
+        train_in(tmp_path / "other", config=wider, start=tmp_path / "model.pt")
+
+
+def test_a_head_that_the_other_run_did_not_have_starts_as_new(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    heads = TrainingHeads(TINY)
+    older = {name: value + 1 for name, value in heads.state_dict().items() if not name.startswith("shown.")}
+    write_checkpoint(path, {"average": build_nano(TINY, VOCABULARY).state_dict(), "heads": older})
+    start_from(path, build_nano(TINY, VOCABULARY), heads)
+    assert torch.equal(heads.words.bias, older["words.bias"])
+    assert not heads.shown.linear.weight.any()
 
 
 def test_who_goes_on_has_a_part_of_the_curriculum_behind() -> None:
@@ -311,11 +337,35 @@ def test_what_a_positive_box_shows_is_to_be_found_for_certain() -> None:
     logits = torch.zeros(2, TINY.queries, requires_grad=True)
     loose = batch.boxes[:1] * torch.tensor([1, 1, 2, 2])
     layer = LayerOutput(logits, loose.expand(2, TINY.queries, 4), torch.zeros(2))
-    pairs = Pairs(torch.tensor([0, 1]), torch.tensor([3, 3]), torch.ones(2, dtype=torch.bool))
+    near = torch.zeros(2, TINY.queries, dtype=torch.bool)
+    near[:, 3:5] = True
+    pairs = Pairs(torch.tensor([0, 1]), torch.tensor([3, 3]), torch.ones(2, dtype=torch.bool), near)
     decoder_losses(Decoded((layer,), torch.zeros(0)), pairs, batch)["score"].backward()
     assert logits.grad is not None
-    unseen, shown = logits.grad[:, 3].tolist()
+    (unseen, beside_unseen, away), (shown, beside_shown, away_too) = logits.grad[:, 3:6].tolist()
     assert shown < 4 * unseen <= 0
+    # And one mask is enough: its neighbours are pushed down as hard as it is pulled up.
+    assert beside_shown == pytest.approx(6 * beside_unseen)
+    assert away == away_too > 0
+
+
+def test_the_fused_memory_is_asked_where_exemplars_are() -> None:
+    prompts = [TrainingPrompt("things", EVERYTHING, boxes=boxes) for boxes in (((0, True), (1, False)), ())]
+    batch = collate([SAMPLE], [prompts], TINY)
+    here = batch.shown_at[0] > 0
+    assert 0 < here.sum() < batch.wanted[0, 0].sum()
+    assert (batch.wanted[0, 0][here] == 1).all()
+    assert not batch.shown_at[1].any()
+
+    def cost(shown: torch.Tensor) -> float:
+        empty = torch.zeros(0)
+        fused = Fused(
+            torch.zeros_like(batch.wanted), shown, torch.zeros(2, sum(CLASSES)), {}, {}, empty, empty
+        )
+        return fusion_losses(fused, batch)["shown"].item()
+
+    assert cost(20 * batch.shown_at - 10) < 0.01
+    assert cost(10 - 20 * batch.shown_at) > 5
 
 
 def test_prompts_without_targets_are_not_outlined() -> None:

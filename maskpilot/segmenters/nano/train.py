@@ -18,6 +18,7 @@ import torch
 import typer
 from torch import distributed
 
+from maskpilot.errors import MaskpilotError, RunFolderError
 from maskpilot.scenes import VOCABULARY
 from maskpilot.segmenters.load import resolve_device
 from maskpilot.segmenters.nano.config import NanoConfig
@@ -67,7 +68,11 @@ def run(
     workers: int = 1,
     start: Path | None = None,
 ) -> Path:
-    """Do all of it in a folder, from nothing or from another run's checkpoint; returns the weights' path."""
+    """Do all of it in a folder, from nothing or from another run's checkpoint; returns the weights' path.
+
+    Raises:
+        RunFolderError: the folder, or the other run, holds what does not fit.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     done = folder / "pool" / "done"
@@ -78,6 +83,11 @@ def run(
         done.touch()
     _wait_for_others()
     pool = Pool(done.parent)
+    if pool.image.shape[1] != config.resolution:
+        raise RunFolderError(
+            f"{done.parent} holds scenes of {pool.image.shape[1]} pixels a side, and this run is for "
+            f"{config.resolution}; choose another --out, or --resolution {pool.image.shape[1]}"
+        )
     model = build_nano(config, VOCABULARY, seed=plan.seed, device=device)
     see_principal_components(model.backbone.vision_backbone.trunk.patch_embed.proj, pool)
     heads = TrainingHeads(config).to(device)
@@ -137,15 +147,19 @@ def main(
         seed=seed,
         workers=workers if on_gpu else 0,
     )
-    path = run(
-        out,
-        config=replace(LARGE if large else SMALL, resolution=resolution),
-        scenes=scenes,
-        plan=plan,
-        device=place,
-        workers=workers,
-        start=start,
-    )
+    try:
+        path = run(
+            out,
+            config=replace(LARGE if large else SMALL, resolution=resolution),
+            scenes=scenes,
+            plan=plan,
+            device=place,
+            workers=workers,
+            start=start,
+        )
+    except MaskpilotError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 

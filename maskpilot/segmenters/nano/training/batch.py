@@ -49,7 +49,8 @@ class Batch:
             exemplar_padding: (n, p) bool, True where there is none.
         counts: targets of each prompt; asked_by: (t,) int64, the prompt of each target.
         boxes: (t, 4) float32 cxcywh in [0, 1], prompt by prompt.
-        shown: (t,) bool, whether a positive exemplar is this very target.
+        shown: (t,) bool, whether a positive exemplar is this very target;
+            shown_at: (n, 2g, 2g) float32, 1 in places of what positive exemplars show.
         objects: (t,) int64, the target's row in `masks`: (o, 2m, 2m) float32, covered share of each half of a
             mask cell.
         codes: (b, CODES, m, m) float32, waves of the centre of the object in each mask cell;
@@ -71,6 +72,7 @@ class Batch:
     asked_by: torch.Tensor
     boxes: torch.Tensor
     shown: torch.Tensor
+    shown_at: torch.Tensor
     objects: torch.Tensor
     masks: torch.Tensor
     codes: torch.Tensor
@@ -149,10 +151,12 @@ def collate(
     )
     wanted = np.zeros((len(flat), 1 + len(ATTRIBUTES), *owners[0].shape), np.float32)
     heard = np.ones((len(flat), 1 + len(ATTRIBUTES)), np.float32)
+    shown_at = np.zeros((len(flat), *owners[0].shape), np.float32)
     for index, (row, prompt) in enumerate(flat):
         wanted[index, 0] = np.isin(owners[row], np.array(prompt.targets, int) + 1)
         wanted[index, 1:] = (values[row] == named[index][:, None, None]) & (values[row] > 0)
         heard[index, 1:] = named[index] > 0
+        shown_at[index] = np.isin(owners[row], [target + 1 for target, positive in prompt.boxes if positive])
     exemplars, labels, padding = _exemplars(flat, samples, rng)
     counts = tuple(len(prompt.targets) for _, prompt in flat)
     boxes = [samples[row].boxes[list(prompt.targets)] for row, prompt in flat]
@@ -171,6 +175,7 @@ def collate(
         asked_by=torch.repeat_interleave(torch.tensor(counts)),
         boxes=torch.from_numpy(_centred(np.concatenate(boxes))),
         shown=torch.tensor(shown, dtype=torch.bool),
+        shown_at=torch.from_numpy(shown_at),
         objects=torch.from_numpy(np.concatenate(objects)),
         masks=torch.from_numpy(np.concatenate(soft)),
         codes=torch.from_numpy(np.stack([codes for codes, _ in located])),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from sam3.model.sam3_image import Sam3Image
 from torch import nn
 from torch.nn import functional
 
+from maskpilot.errors import RunFolderError
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.training.forward import FIXED
 
-__all__ = ["Average", "export", "read_checkpoint", "start_from", "write_checkpoint"]
+__all__ = ["Average", "export", "read_checkpoint", "start_from", "taking_over", "write_checkpoint"]
 
 PLACES = ("pos_embed", "query_embed.weight")
 """Parameters with a row for each place of the image."""
@@ -67,18 +69,34 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     return state
 
 
+@contextmanager
+def taking_over(path: Path) -> Iterator[None]:
+    """While a checkpoint's values are put into a model.
+
+    Raises:
+        RunFolderError: they do not fit.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise RunFolderError(
+            f"{path} is of a model of other dimensions (torch says: {str(error).splitlines()[-1].strip()}); "
+            "choose another --out, or give the options it was trained with"
+        ) from error
+
+
 def start_from(path: Path, model: Sam3Image, heads: nn.Module) -> None:
     """Take over what another training run learned, though its images may have had another size.
 
-    What the model learned of each place is stretched to the new grid; how queries start is kept as built.
+    What the model learned of each place is stretched to the new grid; how queries start is kept as built,
+    and so are heads that the other run did not have.
 
     Raises:
-        FileNotFoundError: no checkpoint there.
-        RuntimeError: the checkpoint's dimensions are other ones.
+        RunFolderError: no checkpoint there, or its dimensions are other ones.
     """
     state = read_checkpoint(path)
     if state is None:
-        raise FileNotFoundError(f"no checkpoint at {path}; train writes model.pt into its folder")
+        raise RunFolderError(f"no checkpoint at {path}; train writes model.pt into its folder")
     own = model.state_dict()
     learned = {
         name: value for name, value in state["average"].items() if not any(part in name for part in FIXED)
@@ -86,8 +104,9 @@ def start_from(path: Path, model: Sam3Image, heads: nn.Module) -> None:
     for name, value in learned.items():
         if value.shape != own[name].shape and name.endswith(PLACES):
             learned[name] = _stretch(value, own[name].shape)
-    model.load_state_dict({**own, **learned})
-    heads.load_state_dict(state["heads"])
+    with taking_over(path):
+        model.load_state_dict({**own, **learned})
+        heads.load_state_dict({**heads.state_dict(), **state["heads"]})
 
 
 def _stretch(value: torch.Tensor, shape: torch.Size) -> torch.Tensor:

@@ -66,12 +66,13 @@ class Fused:
     """Image features that have heard the prompt, and what the training heads read in them.
 
     Attributes:
-        match: (n, 1 + 4, 2g, 2g); words: (n, classes): logits.
+        match: (n, 1 + 4, 2g, 2g); shown: (n, 2g, 2g); words: (n, classes): logits.
         backbone, encoded: sam3's own dictionaries, for the decoder.
         prompt: (tokens, n, d); padding: (n, tokens) bool, True where padded.
     """
 
     match: torch.Tensor
+    shown: torch.Tensor
     words: torch.Tensor
     backbone: dict[str, Any]
     encoded: dict[str, Any]
@@ -133,10 +134,12 @@ def fuse(model: Sam3Image, heads: TrainingHeads, seen: Seen, batch: Batch) -> Fu
     prompt, padding, backbone = model._encode_prompt(backbone, stage, exemplars)
     backbone, encoded, _ = model._run_encoder(backbone, stage, prompt, padding)
     memory = encoded["encoder_hidden_states"]  # (g * g, n, d)
+    places = memory.permute(1, 2, 0).unflatten(2, seen.neck.shape[-2:])
     said = (~backbone["language_mask"]).float().T[..., None]  # (tokens, texts, 1)
     pooled = (backbone["language_features"] * said).sum(0) / said.sum(0)
     return Fused(
-        match=heads.match(memory.permute(1, 2, 0).unflatten(2, seen.neck.shape[-2:])),
+        match=heads.match(places),
+        shown=heads.shown(places)[:, 0],
         words=heads.words(pooled)[stage.text_ids],
         backbone=backbone,
         encoded=encoded,

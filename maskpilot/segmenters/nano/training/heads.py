@@ -25,19 +25,30 @@ WAVES = (1, 2, 4)
 EDGES = 4
 """Distances to the left, upper, right and lower edge of the object's box."""
 
-
 CODES = 4 * len(WAVES)
 """Waves of a centre: sine and cosine along both axes."""
+NOWHERE = -4.0
+"""Logit of a place before anything is known: few places are what an exemplar shows."""
 DENSE_OUTPUTS = sum(CLASSES) + EDGES + CODES
 
 
 class DenseHead(nn.Module):
-    """Linear, per location: features (n, channels, g, g) -> logits (n, outputs, 2g, 2g)."""
+    """Linear, per location: features (n, channels, g, g) -> logits (n, outputs, 2g, 2g).
 
-    def __init__(self, channels: int, outputs: int, *, finer: int = DENSE) -> None:
+    Args:
+        first: what it says everywhere at first; so it can join a trained model and disturb nothing.
+    """
+
+    def __init__(
+        self, channels: int, outputs: int, *, finer: int = DENSE, first: float | None = None
+    ) -> None:
         super().__init__()
         self.finer = finer
         self.linear = nn.Conv2d(channels, outputs * finer**2, 1)
+        if first is not None:
+            with torch.no_grad():
+                for parameter, value in zip(self.linear.parameters(), (0.0, first), strict=True):
+                    parameter.fill_(value)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return functional.pixel_shuffle(self.linear(features), self.finer)
@@ -51,6 +62,7 @@ class TrainingHeads(nn.Module):
             where its centre is, from the image alone.
         match: per location of the fused memory: is it in the target set, and does it match the prompt's word
             for each attribute.
+        shown: per location of the fused memory: is it on what a positive exemplar shows.
         pixels: per mask cell of the segmentation head: waves of the centre of the object that it belongs to,
             by which a query's mask can be told from its neighbours'.
         words: which value of each attribute a text names, from its pooled tokens; class 0 is "none".
@@ -61,5 +73,6 @@ class TrainingHeads(nn.Module):
         self.trunk = DenseHead(config.vit_width, DENSE_OUTPUTS, finer=DENSE * config.patch // config.stride)
         self.neck = DenseHead(config.width, DENSE_OUTPUTS)
         self.match = DenseHead(config.width, 1 + len(ATTRIBUTES))
+        self.shown = DenseHead(config.width, 1, first=NOWHERE)
         self.pixels = nn.Conv2d(config.width, CODES, 1)
         self.words = nn.Linear(config.width, sum(CLASSES))

@@ -15,7 +15,12 @@ from torch import distributed
 from maskpilot.segmenters.nano.config import NanoConfig
 from maskpilot.segmenters.nano.training.again import missed
 from maskpilot.segmenters.nano.training.attention import look_faster
-from maskpilot.segmenters.nano.training.checkpoint import Average, read_checkpoint, write_checkpoint
+from maskpilot.segmenters.nano.training.checkpoint import (
+    Average,
+    read_checkpoint,
+    taking_over,
+    write_checkpoint,
+)
 from maskpilot.segmenters.nano.training.forward import prepare_for_training
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 from maskpilot.segmenters.nano.training.losses import LossWeights, total
@@ -91,6 +96,9 @@ def train(
 
     Returns:
         The averaged parameters by name.
+
+    Raises:
+        RunFolderError: the checkpoint is of a model of other dimensions.
     """
     prepare_for_training(model)
     look_faster(model.transformer.decoder)
@@ -99,8 +107,9 @@ def train(
     average = Average(dict(model.named_parameters()))
     elapsed, step = 0.0, 0
     if state := read_checkpoint(checkpoint):
-        model.load_state_dict(state["model"])
-        heads.load_state_dict(state["heads"])
+        with taking_over(checkpoint):
+            model.load_state_dict(state["model"])
+            heads.load_state_dict(state["heads"])
         optimiser.load_state_dict(state["optimiser"])
         average.load(state["average"], state["step"])
         elapsed, step = state["elapsed"], state["step"]

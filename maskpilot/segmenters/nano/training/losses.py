@@ -16,6 +16,7 @@ from maskpilot.segmenters.nano.training.matcher import Pairs, box_iou, giou
 from maskpilot.segmenters.nano.training.pool import ATTRIBUTES
 
 __all__ = [
+    "SHOWN_FIT",
     "LossWeights",
     "decoder_losses",
     "fusion_losses",
@@ -31,7 +32,9 @@ NOTHING_THERE = 0.2
 SPREAD = 1.0
 """Size that the neck's output is held at: the fusion encoder adds text features of about this size to it."""
 SHOWN = 6.0
-"""Weight of the score of an object that a positive exemplar shows: each such prompt has one."""
+"""Weight of the scores at an object that a positive exemplar shows: each such prompt has one."""
+SHOWN_FIT = 3.0
+"""Weight of its box and its mask."""
 MARGIN = 0.025
 """Around an object's box, as a share of the image's side: what a mask must be told apart from."""
 
@@ -49,6 +52,7 @@ class LossWeights:
             "mask": 2.0,
             "dice": 3.0,
             "match": 4.0,
+            "shown": 0.5,
             "words": 0.3,
             "pixels": 2.0,
             "dense": 1.0,
@@ -74,6 +78,7 @@ def fusion_losses(fused: Fused, batch: Batch) -> dict[str, torch.Tensor]:
     """Terms, each a scalar, that keep every attribute alive up to the fused memory."""
     return {
         "match": _match_term(fused.match.float(), batch),
+        "shown": _shown_term(fused.shown.float(), batch),
         "words": _words_term(fused.words.float(), batch.named),
     }
 
@@ -148,17 +153,19 @@ def _layer_terms(layer: LayerOutput, pairs: Pairs, batch: Batch) -> dict[str, to
     # Relative to the object: an error of two pixels matters where the object has fifteen.
     distance = (found - batch.boxes).abs().sum(1) / batch.boxes[:, 2:].prod(1).sqrt().clamp(min=SMALLEST)
     overlap = 1 - giou(found, batch.boxes)
+    weight = matched * (1 + (SHOWN_FIT - 1) * batch.shown)
     return {
         "score": _score_term(layer, pairs, found.detach(), batch),
-        "distance": (distance * matched).sum() / count,
-        "giou": (overlap * matched).sum() / count,
+        "distance": (distance * weight).sum() / count,
+        "giou": (overlap * weight).sum() / count,
     }
 
 
 def _score_term(layer: LayerOutput, pairs: Pairs, found: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Focal cross-entropy (arXiv 1708.02002) where a target's score is to say how well its box fits.
 
-    What a positive exemplar shows is there for certain.
+    What a positive exemplar shows is there for certain, and one query answers for it: the others that start
+    next to it are to keep quiet.
     """
     shown = (batch.shown & pairs.matched).float()
     fit = box_iou(found, batch.boxes)[0].sqrt().maximum(shown) * pairs.matched
@@ -167,7 +174,8 @@ def _score_term(layer: LayerOutput, pairs: Pairs, found: torch.Tensor, batch: Ba
         torch.zeros_like(layer.logits).flatten().scatter_reduce(0, place, fit, "amax").view_as(layer.logits)
     )
     weight = torch.where(wanted > 0, 1.0, layer.logits.detach().sigmoid())
-    weight = weight.flatten().scatter_reduce(0, place, SHOWN * shown, "amax").view_as(wanted)
+    at_shown = torch.zeros_like(weight).index_add(0, pairs.prompts, pairs.near * shown[:, None]) > 0
+    weight = torch.where(at_shown, SHOWN * weight, weight)
     entropy = functional.binary_cross_entropy_with_logits(layer.logits, wanted, reduction="none")
     return (weight * entropy).sum() / pairs.matched.sum().clamp(min=1)
 
@@ -177,6 +185,16 @@ def _match_term(match: torch.Tensor, batch: Batch) -> torch.Tensor:
     weight = batch.heard[:, :, None, None] * (NOTHING_THERE + (1 - NOTHING_THERE) * on_object)
     entropy = functional.binary_cross_entropy_with_logits(match, batch.wanted, reduction="none")
     return (weight * entropy).sum() / weight.sum().clamp(min=1)
+
+
+def _shown_term(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Focal cross-entropy of which places a positive exemplar shows, in units of their number."""
+    on, off = batch.shown_at, 1 - batch.shown_at
+    asked = batch.shown_at.amax((1, 2))
+    entropy = functional.binary_cross_entropy_with_logits(logits, batch.shown_at, reduction="none")
+    off = off * logits.detach().sigmoid()
+    parts = (entropy * on).sum((1, 2)) + (entropy * off).sum((1, 2))
+    return (parts / on.sum((1, 2)).clamp(min=1) * asked).sum() / asked.sum().clamp(min=1)
 
 
 def _words_term(words: torch.Tensor, named: torch.Tensor) -> torch.Tensor:

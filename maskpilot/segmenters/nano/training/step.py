@@ -17,6 +17,7 @@ from maskpilot.segmenters.nano.training.dense import accuracies
 from maskpilot.segmenters.nano.training.forward import Decoded, Fused, Seen, decode, fuse, outline, see
 from maskpilot.segmenters.nano.training.heads import TrainingHeads
 from maskpilot.segmenters.nano.training.losses import (
+    SHOWN_FIT,
     decoder_losses,
     fusion_losses,
     image_losses,
@@ -31,8 +32,6 @@ __all__ = ["Depth", "Outcome", "choose", "run_batch"]
 
 SHOWN_COUNTS = 5
 """For so many targets counts one that a positive box shows, when it is drawn which prompts to outline."""
-SHOWN_WEIGHT = 3.0
-"""Weight of the mask of what a positive box shows."""
 Depth = Literal["image", "fusion", "all"]
 """How far a batch goes: through the image encoder, through fusion too, or to the decoder and masks."""
 
@@ -93,7 +92,7 @@ def run_batch(
         decoded = decode(model, fused)
         anchors = model.transformer.decoder.reference_points.weight.sigmoid()[:, :2]
         last = decoded.layers[-1]
-        pairs = match(last.logits, last.boxes, anchors, batch.boxes, batch.asked_by)
+        pairs = match(last.logits, last.boxes, anchors, batch.boxes, batch.asked_by, batch.shown)
         terms |= decoder_losses(decoded, pairs, batch)
         chosen = choose(batch.counts, batch.exemplar_labels.any(0).cpu().numpy(), outlined, rng)
         if len(chosen):
@@ -138,7 +137,7 @@ def _outlines(
     found = decoded.queries[pairs.prompts[target], pairs.queries[target]]
     queries = found.new_zeros(len(chosen), int(counts[chosen].max()), found.shape[-1])
     queries[into, at] = found
-    weights = pairs.matched[target] * (1 + (SHOWN_WEIGHT - 1) * batch.shown[target])
+    weights = pairs.matched[target] * (1 + (SHOWN_FIT - 1) * batch.shown[target])
     masks, codes = outline(model, heads, fused, batch, prompts=prompts, queries=queries)
     terms = mask_losses(masks[into, at], batch.masks[batch.objects[target]], batch.boxes[target], weights)
     return terms | {"pixels": pixel_loss(codes, batch, prompts)}

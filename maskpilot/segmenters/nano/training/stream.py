@@ -39,11 +39,11 @@ CURRICULUM: tuple[tuple[float, Mix], ...] = (
         1.0,
         Mix(
             {
-                "text": 0.44,
+                "text": 0.39,
                 "everything": 0.14,
                 "unknown": 0.02,
                 "box": 0.13,
-                "positive": 0.15,
+                "positive": 0.2,
                 "negative": 0.12,
             },
             absent=0.35,
