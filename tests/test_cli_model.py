@@ -8,6 +8,8 @@ import pytest
 
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
 from maskpilot.testing import FaultyServer, Says
+from maskpilot.testing.faults import error
+from maskpilot.testing.server import Turn
 from maskpilot.trajectory import read_trajectory
 from tests.shapes import block
 from tests.test_cli import photo, refine
@@ -142,6 +144,22 @@ def test_an_endpoint_that_refuses_leaves_what_was_reached_and_no_key(
     captured = capsys.readouterr()
     assert KEY not in captured.out + captured.err
     assert KEY.encode() not in everything_written(tmp_path / "run")
+
+
+def test_a_session_that_an_endpoint_ended_is_gone_on_with_as_the_error_says(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts: list[tuple[list[Turn], int]] = [([PHRASE, error(401, "who are you?")], 1), ([FINISH], 0)]
+    for turns, code in parts:
+        with FaultyServer(turns) as server:
+            options = ("--model", "x", "--base-url", server.url, "--no-verify")
+            refine(photo, tmp_path / "run", *options, *(() if code else ("--resume",)), code=code)
+            assert server.is_used_up
+    said = capsys.readouterr().err
+    assert "does not accept the key" in said
+    assert f"{tmp_path / 'run'} keeps what was reached; the same command with --resume goes on" in said
+    recorded = read_trajectory(tmp_path / "run" / "steps.jsonl")
+    assert [step.decision.calls[0].name for step in recorded.steps] == ["set_text_prompt", "finish"]
 
 
 def _tools(server: FaultyServer) -> list[dict[str, Any]]:

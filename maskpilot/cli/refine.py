@@ -90,6 +90,7 @@ def refine(
 ) -> None:
     """Segment what a query asks for in one image."""
     from maskpilot import refine as work
+    from maskpilot.errors import PolicyError, SessionFailed
     from maskpilot.images import load_image
     from maskpilot.results import result_record
     from maskpilot.runfolder import RunFolder, locked
@@ -135,9 +136,14 @@ def refine(
             setup = work.prepare(
                 query, loaded, tools=offered, budget=budget, policy=decides, segmenter=engine
             )
-            trajectory = work.refine(
-                setup, loaded, engine, decides, folder, resume=earlier, watch=_Rounds(quiet=as_json)
-            )
+            try:
+                trajectory = work.refine(
+                    setup, loaded, engine, decides, folder, resume=earlier, watch=_Rounds(quiet=as_json)
+                )
+            except SessionFailed as failure:
+                if isinstance(failure.__cause__, PolicyError):  # no fault of what is recorded
+                    fail(f"{failure}\n{out} keeps what was reached; the same command with --resume goes on")
+                raise
     if as_json:
         print_json(result_record(trajectory, str(image), out))
     else:
