@@ -30,6 +30,7 @@ class _Entry:
     message: Message
     line: str | None = None
     overlay: bool = False
+    observed: bool = False
 
 
 class Conversation:
@@ -60,11 +61,12 @@ class Conversation:
 
     def recall(self, lines: Sequence[str]) -> None:
         """Rounds that another conversation was about, in a session that is gone on with."""
-        self._entries.append(_Entry(Message(Role.assistant, "\n".join(lines))))
+        self._entries.append(_recalled(lines))
 
     def observe(self, shown: Shown) -> None:
         message = Message(Role.user, shown.text, shown.pictures)
-        self._entries.append(_Entry(message, shown.line if shown.pictures else None, shown.overlay))
+        line = shown.line if shown.pictures else None
+        self._entries.append(_Entry(message, line, shown.overlay, observed=True))
         if len(self._with_pictures()) > self._keep + self._spare:
             self._strip(self._keep)
 
@@ -98,15 +100,29 @@ class Conversation:
             told.append(entry)
         self._entries = told
 
-    def shorten(self) -> bool:
-        """Leave all pictures but the latest overlay's out, for a model with little room.
+    def shorten(self, rounds: Sequence[str]) -> bool:
+        """Leave out what a model with little room can do without: all pictures but the latest, and where
+        these are gone, all that was said before the latest overlay.
+
+        Args:
+            rounds: a line on each one, which then stands for what was said.
 
         Returns:
             whether there was anything to leave out.
         """
         before = len(self._with_pictures())
         self._strip(1)
-        return len(self._with_pictures()) < before
+        return len(self._with_pictures()) < before or self._begin_anew(rounds)
+
+    def _begin_anew(self, rounds: Sequence[str]) -> bool:
+        observed = [index for index, entry in enumerate(self._entries) if entry.observed]
+        overlays = [index for index in observed if self._entries[index].overlay]
+        latest = min([*observed[-1:], *overlays[-1:]], default=0)
+        head = [*self._entries[:2], _recalled(rounds)]
+        if latest <= len(head):
+            return False
+        self._entries = [*head, *self._entries[latest:]]
+        return True
 
     def _with_pictures(self) -> list[int]:
         return [
@@ -124,3 +140,8 @@ class Conversation:
                 entry = self._entries[index]
                 message = Message(Role.user, entry.line or "")
                 self._entries[index] = _Entry(message)
+
+
+def _recalled(rounds: Sequence[str]) -> _Entry:
+    """Rounds of which nothing else is told any more."""
+    return _Entry(Message(Role.assistant, "\n".join(rounds)))

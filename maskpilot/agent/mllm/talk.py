@@ -68,6 +68,7 @@ class Talk:
             self._system(), keep=settings.keep_pictures, spare=settings.spare_pictures
         )
         self._drawn: object = None
+        self._rounds: list[str] = []
 
     def tell(self, observation: Observation) -> Message:
         """Add what the model is told of this round.
@@ -75,6 +76,7 @@ class Talk:
         Returns:
             the message, for the record.
         """
+        self._rounds = [round_line(step) for step in observation.steps]
         if self.conversation.is_new:
             self._begin(observation)
         if not observation.steps:
@@ -148,7 +150,7 @@ class Talk:
             self._drawn = _drawn(observation.state)
         self.conversation.begin(Message(Role.user, task, pictures))
         if observation.steps:  # a session that is gone on with
-            self.conversation.recall([round_line(step) for step in observation.steps])
+            self.conversation.recall(self._rounds)
 
     def _exchange(self, asking: Asking) -> tuple[Reply, Read]:
         """One request and its reply, in whatever style the endpoint takes."""
@@ -175,7 +177,7 @@ class Talk:
     def _give_way(self, error: Unsupported) -> bool:
         """Ask for less of an endpoint that lacks something; False where there is no less."""
         if error.feature is Feature.context:
-            return self.conversation.shorten()
+            return self.conversation.shorten(self._rounds)
         native = error.feature is Feature.tools and self.style is CallStyle.native
         schema = error.feature is Feature.schema and self.style is CallStyle.schema
         return (native or schema) and self._change(str(error), refused=True)

@@ -312,6 +312,36 @@ def test_a_conversation_that_became_too_long_goes_on_with_fewer_pictures() -> No
     assert stop(trajectory) is Stop.finished
 
 
+def test_a_conversation_that_is_too_long_without_its_pictures_goes_on_with_a_line_on_each_round() -> None:
+    too_long = Unsupported("too long", Feature.context)
+    trajectory, wire = session([CUP, PLATE, CUP, too_long, FINISH])
+    assert stop(trajectory) is Stop.finished
+    roles = [message.role.value for message in wire.requests[-1].messages]
+    assert roles == ["system", "user", "assistant", "user"]
+    recalled, latest = wire.requests[-1].messages[2:]
+    assert [line.partition(";")[0] for line in recalled.text.splitlines()] == [
+        f"[Round {number}: set_text_prompt" for number in (1, 2, 3)
+    ]
+    assert latest.text.startswith("After round 3.")
+    assert latest.pictures
+
+
+def test_the_overlay_that_is_looked_at_stays_when_a_conversation_is_cut() -> None:
+    too_long = Unsupported("too long", Feature.context)
+    wrong = call("set_threshold", value="low", rating=5)
+    trajectory, wire = session([CUP, PLATE, wrong, too_long, too_long, FINISH])
+    assert stop(trajectory) is Stop.finished
+    told = [message for message in wire.requests[-1].messages if message.text.startswith("After round")]
+    assert [bool(message.pictures) for message in told] == [True, False]
+
+
+def test_a_conversation_that_cannot_be_made_shorter_ends_the_session_as_failed() -> None:
+    too_long = Unsupported("too long", Feature.context)
+    with pytest.raises(SessionFailed, match="too long") as caught:
+        session([CUP, PLATE, CUP, too_long, too_long])
+    assert boxes(caught.value.trajectory) == [CUP_LEFT]
+
+
 # Limits
 
 
