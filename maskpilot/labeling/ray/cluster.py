@@ -16,10 +16,19 @@ from maskpilot.errors import InvalidInput
 from maskpilot.labeling.ray.servers import start_servers
 from maskpilot.segmenters.base import Segmenter
 
-__all__ = ["Cluster", "connected", "shares"]
+__all__ = ["PROCESS_CPUS", "Cluster", "can_read", "connected", "own_ray", "shares"]
 
 SEGMENTER_CPUS = 0.5
 """What Ray is told that a segmenter's process needs; less than one, so that small machines hold all."""
+
+PROCESS_CPUS = 0.25
+"""What Ray is told that a process of sessions needs; less than one, since it mostly waits."""
+
+READING_CPUS = 1.0
+"""What Ray Data asks for to read a file of Parquet. Where that is never free, it waits without end."""
+
+LEAST_CPUS = 2
+"""Processors that hold all of the above."""
 
 FINEST = 10_000
 """Parts of one that Ray can count."""
@@ -71,15 +80,14 @@ def connected(cluster: Cluster, make: Callable[[], Segmenter]) -> Iterator[list[
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
     mine = not ray.is_initialized()
     if mine:
-        options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+        options = own_ray(os.cpu_count() or 1) if address == "local" else {}
         try:
             # An environment of variables is what Ray writes into its logs: no key travels that way.
             ray.init(
                 address=address,
                 log_to_driver=False,
                 logging_level="error",
-                **options,
-                **dict(cluster.options),
+                **(options | dict(cluster.options)),
             )
         except (RayError, ConnectionError, ValueError, RuntimeError) as error:
             raise InvalidInput(f"--address {address}: no Ray cluster there ({error})") from error
@@ -97,6 +105,30 @@ def connected(cluster: Cluster, make: Callable[[], Segmenter]) -> Iterator[list[
             ray.shutdown()
 
 
+def own_ray(processors: int) -> dict[str, Any]:
+    """Options of a Ray of this machine's own, which has so many processors.
+
+    Ray counts them and holds nobody to a share, so that a machine with one of them is told to have two.
+    """
+    few = {"num_cpus": LEAST_CPUS} if processors < LEAST_CPUS else {}
+    return {"include_dashboard": False, **few}
+
+
+def can_read(resources: Mapping[str, float]) -> None:
+    """See that a manifest with content can be read beside segmenters and sessions.
+
+    Raises:
+        InvalidInput: nobody would ever read it.
+    """
+    cpus = resources.get("CPU", 0.0)
+    if cpus < LEAST_CPUS:
+        raise InvalidInput(
+            "--manifest: Ray reads a column of content with a whole processor beside segmenters and sessions, "
+            f"and was told of {cpus:g}; start it with `ray start --num-cpus {LEAST_CPUS}` at least, or leave "
+            "that column out"
+        )
+
+
 def shares(count: int, resources: Mapping[str, float]) -> tuple[float, float]:
     """What Ray is told that each of so many segmenters needs, so that it finds room for all of them.
 
@@ -104,10 +136,13 @@ def shares(count: int, resources: Mapping[str, float]) -> tuple[float, float]:
 
     Returns:
         GPUs: a whole one, or the part that lets the fullest GPU hold its segmenters. Processors: half of
-        all of them together at most, which leaves room for the sessions.
+        all of them together at most, which leaves room for the sessions, and for reading where it can.
     """
     gpus = int(resources.get("GPU", 0))
     num_gpus = 0.0 if not gpus else 1.0 / math.ceil(count / gpus)
-    num_cpus = min(SEGMENTER_CPUS, resources.get("CPU", 1.0) / (2 * count))
+    cpus = resources.get("CPU", 1.0)
+    beside = READING_CPUS + PROCESS_CPUS
+    together = min(cpus / 2, cpus - beside) if cpus > beside else cpus / 2
+    num_cpus = min(SEGMENTER_CPUS, together / count)
     # Rounded down: what is rounded up is too much for the last one.
     return math.floor(num_gpus * FINEST) / FINEST, math.floor(num_cpus * FINEST) / FINEST

@@ -23,7 +23,7 @@ from maskpilot.labeling.job import Job
 from maskpilot.labeling.labeler import Result
 from maskpilot.labeling.part import Part
 from maskpilot.labeling.ray.board import Board
-from maskpilot.labeling.ray.cluster import Cluster
+from maskpilot.labeling.ray.cluster import PROCESS_CPUS, Cluster, can_read
 from maskpilot.labeling.ray.collecting import collect
 from maskpilot.labeling.ray.manifest import Manifest
 from maskpilot.labeling.ray.segmenters import RemoteSegmenter
@@ -41,9 +41,6 @@ SESSIONS_A_PROCESS = 16
 
 PORTIONS = 4
 """Parts for each session at least, so that none of them waits long for the last one."""
-
-PROCESS_CPUS = 0.25
-"""What Ray is told that a process needs; less than one, since it mostly waits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +74,14 @@ class OnRay:
 
         Raises:
             RunFolderError: the run folder cannot be written, or is not where all machines see it.
+            InvalidInput: a manifest with content could not be read beside everything else.
             PolicyError: the endpoint refuses every image alike.
         """
         left = list(self._left(part))
         if not left or part.control.stopped:
             return
+        if self._has_bytes:
+            can_read(ray.cluster_resources())
         board = _board(part, left if self._has_bytes else None)
         segmenter = part.plan.job.segmenter
         orders = Orders(
