@@ -124,8 +124,8 @@ def can_read(resources: Mapping[str, float]) -> None:
     if cpus < LEAST_CPUS:
         raise InvalidInput(
             "--manifest: Ray reads a column of content with a whole processor beside segmenters and "
-            f"sessions, and was told of {cpus:g}; start it with `ray start --num-cpus {LEAST_CPUS}` at least, "
-            "or leave that column out"
+            f"sessions, and was told of {cpus:g}; start it with `ray start --num-cpus {LEAST_CPUS}` at "
+            "least, or leave that column out"
         )
 
 
