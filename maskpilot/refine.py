@@ -115,7 +115,13 @@ def refine(
         with TrajectoryWriter(folder.steps, resume=resume) as writer:
             recorder = _Both(writer, watch) if watch else writer
             trajectory = run_session(
-                setup, image.image, opened, decides, recorder=recorder, spent=_unrecorded(resume)
+                setup,
+                image.image,
+                opened,
+                decides,
+                recorder=recorder,
+                spent=_unrecorded(resume),
+                repeats=resume.steps if resume else (),
             )
     except SessionFailed as failure:
         failure.trajectory = _no_shorter(failure.trajectory, resume)

@@ -61,6 +61,15 @@ def test_a_run_goes_on_to_its_end(cut_short: RunFolder) -> None:
     assert on_disk(cut_short) == (5, 2, CUPS)
 
 
+def test_rounds_that_are_repeated_have_taken_what_they_took_before(cut_short: RunFolder) -> None:
+    lines = [json.loads(line) for line in cut_short.steps.read_text().splitlines()]
+    slow = [{**line, "seconds": 60.0} if line["kind"] == "step" else line for line in lines]
+    cut_short.steps.write_text("".join(json.dumps(line) + "\n" for line in slow))
+    trajectory = cups(cut_short, [finish(rating=90)], resume=True)
+    assert trajectory.ending is not None
+    assert 240 < trajectory.ending.seconds < 300
+
+
 def test_going_on_with_another_segmenter_fails_and_leaves_the_result_alone(cut_short: RunFolder) -> None:
     with pytest.raises(SessionFailed, match="other masks") as caught:
         cups(cut_short, [], segmenter=ANOTHER, resume=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
@@ -35,6 +35,7 @@ def run_session(
     *,
     recorder: Recorder | None = None,
     spent: Usage | None = None,
+    repeats: Sequence[Step] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Trajectory:
     """Let a policy pilot a segmenter on one image until it finishes or a limit ends it.
@@ -46,13 +47,15 @@ def run_session(
         policy: decides; it serves this session alone.
         recorder: gets every step before the next one starts.
         spent: what the session has cost before in decisions that are in none of its rounds; it counts.
+        repeats: rounds of an earlier part of the session, which the policy begins with: each counts with the
+            seconds that it took then.
         clock: seconds; for tests.
 
     Raises:
         SessionFailed: the segmenter, the policy or the recorder failed; it carries the trajectory up to
             there, best result included. Nothing that a model says raises it.
     """
-    run = _Run(setup, image, clock, spent=spent or Usage())
+    run = _Run(setup, image, clock, spent or Usage(), repeats)
     try:
         if recorder:
             recorder.start(setup)
@@ -63,7 +66,7 @@ def run_session(
             turn = take_turn(run.state, decision, setup.tools)
             # Without a name for the detections: two hundred full-size masks would stay until the next ones.
             run.state, run.roster = refresh(turn.state, session.segment(turn.state.prompts), run.roster)
-            step = run.advance(decision, turn, clock() - began)
+            step = run.advance(decision, turn, run.took(clock() - began))
             if recorder:
                 recorder.step(step)
             run.recorded, run.unrecorded = run.recorded + 1, Usage()
@@ -96,6 +99,7 @@ class _Run:
     image: Image.Image
     clock: Callable[[], float]
     spent: Usage
+    repeats: Sequence[Step]
     state: SessionState = field(init=False)
     roster: Roster = field(init=False)
     steps: tuple[Step, ...] = ()
@@ -134,6 +138,15 @@ class _Run:
         if usage is not None:
             self.usage += usage
             self.unrecorded = usage
+
+    def took(self, seconds: float) -> float:
+        """Seconds of a round. One that is only repeated took its time before, and the session counts that."""
+        number = len(self.steps)
+        if number >= len(self.repeats):
+            return seconds
+        recorded = self.repeats[number].seconds
+        self.started += seconds - recorded
+        return recorded
 
     def advance(self, decision: Decision, turn: Turn, seconds: float) -> Step:
         """Take in what a round did, and see whether it was the last one."""

@@ -194,7 +194,8 @@ def _run(
         **job.setup,
     )
     with TrajectoryWriter(path, resume=recorded) as writer:
-        return run_session(setup, loaded.image, finds, decides, recorder=writer)
+        repeats = recorded.steps if recorded else ()
+        return run_session(setup, loaded.image, finds, decides, recorder=writer, repeats=repeats)
 
 
 def _recorded(path: Path) -> Trajectory | None:

@@ -225,7 +225,8 @@ class _Work:
         if recorded is not None:
             decides, finds = Replay(recorded.steps, policy), ReplayedMasks(recorded.steps, self.opened)
         with logs.writer(self.image.sha256, number, kind, recorded) as writer:
-            return run_session(setup, self.image.image, finds, decides, recorder=writer)
+            repeats = recorded.steps if recorded else ()
+            return run_session(setup, self.image.image, finds, decides, recorder=writer, repeats=repeats)
 
 
 def _class_labels(

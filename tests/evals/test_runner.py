@@ -247,6 +247,14 @@ def test_paid_rounds_count_though_the_segmenter_gives_almost_the_same_masks(tmp_
     assert run.usage.calls == 2
 
 
+def test_paid_rounds_have_taken_what_they_took_before(tmp_path: Path) -> None:
+    log = killed_after_one_round(tmp_path / "run")
+    setup, step = (json.loads(line) for line in log.read_text().splitlines())
+    log.write_text(json.dumps(setup) + "\n" + json.dumps({**step, "seconds": 60.0}) + "\n")
+    run = evaluate(tmp_path / "run", Tables(1), paid([]), resume=True)
+    assert 60 <= run.outcomes[0].score.values["seconds"] < 90
+
+
 def test_paid_rounds_that_no_longer_fit_are_decided_anew(tmp_path: Path) -> None:
     log = killed_after_one_round(tmp_path / "run")
     log.write_text(log.read_text().replace('"instances": [{"id": 1,', '"instances": [{"id": 7,'))
