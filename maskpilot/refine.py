@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from maskpilot.agent import Policy, Replay, run_session
 from maskpilot.errors import InvalidInput, SessionFailed, TrajectoryError
@@ -37,6 +38,9 @@ __all__ = [
 
 
 MAX_QUERY = 20_000
+
+SETTLED = frozenset({Stop.finished, Stop.absent, Stop.refused, Stop.repeated_errors})
+"""Endings by what the policy said or kept saying: the same rounds come to the same end."""
 
 
 def check_query(query: str) -> str:
@@ -172,7 +176,8 @@ def resumable(
 
     Raises:
         InvalidInput: it is no run of one session, it was about another query or image, another kind of
-            policy or other tools took part, or the policy finished it and its results were written.
+            policy, another model or other tools took part, or it ended by what the policy said and its
+            results were written.
         RunFolderError: the folder's own record is damaged.
         TrajectoryError: the session's record is damaged.
     """
@@ -191,12 +196,21 @@ def resumable(
     if recorded.setup.policy.get("name") != policy.description["name"]:
         name = str(recorded.setup.policy.get("name"))[:200]
         raise InvalidInput(f"{folder.path}: holds a run with --policy {name}; go on with the same one")
+    model = _model(recorded.setup.policy)
+    if model != _model(policy.description):
+        raise InvalidInput(f"{folder.path}: holds a run with --model {model[:200]}; go on with the same one")
     if recorded.setup.tools != tuple(tools):
         raise InvalidInput(f"{folder.path}: holds a run with other --tools; go on with the same ones")
-    finished = recorded.ending is not None and recorded.ending.stop in {Stop.finished, Stop.absent}
-    if finished and (folder.path / REPORT).is_file():
-        raise InvalidInput(f"{folder.path}: this run is finished; nothing is left to go on with")
+    stop = recorded.ending.stop if recorded.ending else None
+    if stop in SETTLED and (folder.path / REPORT).is_file():
+        raise InvalidInput(f"{folder.path}: this run is finished ({stop}); nothing is left to go on with")
     return recorded
+
+
+def _model(policy: Mapping[str, Any]) -> str:
+    """The model that a description of a policy names; empty where none decides."""
+    wire = policy.get("wire")
+    return str(wire.get("model", "")) if isinstance(wire, Mapping) else ""
 
 
 def read_session(folder: RunFolder) -> Trajectory:

@@ -155,6 +155,18 @@ def test_a_run_that_goes_on_is_limited_by_what_an_interrupted_decision_cost(tmp_
     assert policy.is_used_up
 
 
+def test_a_run_whose_limit_was_spent_before_ends_with_what_it_has(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    cups(folder, [paid(text("cup")), BudgetReached(Stop.interrupted, usage=PAID)])
+    policy = Scripted([])
+    setup = prepare("cups", TABLE, policy=policy, segmenter=table(), budget=Budget(max_cost=0.25))
+    earlier = resumable(folder, "cups", TABLE, policy=policy)
+    trajectory = refine(setup, TABLE, table(), policy, folder, resume=earlier)
+    assert trajectory.ending is not None
+    assert (trajectory.ending.stop, trajectory.ending.usage.cost) == (Stop.max_cost, 0.5)
+    assert boxes(trajectory) == [CUP_LEFT]
+
+
 def test_what_failed_decisions_cost_is_kept_though_the_run_cannot_be_gone_on_with(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
     cups(folder, [paid(text("cup")), BudgetReached(Stop.interrupted, usage=PAID)])
@@ -170,6 +182,32 @@ def test_another_policy_or_other_tools_do_not_go_on_with_a_run(cut_short: RunFol
         resumable(cut_short, "cups", TABLE, policy=OneShot())
     with pytest.raises(InvalidInput, match="holds a run with other --tools"):
         resumable(cut_short, "cups", TABLE, policy=Scripted([]), tools=CORE)
+
+
+def test_another_model_does_not_go_on_with_a_run(tmp_path: Path) -> None:
+    def asks(model: str) -> Scripted:
+        policy = Scripted([text("cup"), KeyboardInterrupt()])
+        policy.description = {**policy.description, "wire": {"model": model}}
+        return policy
+
+    folder, first = RunFolder.create(tmp_path / "run"), asks("small")
+    refine(prepare("cups", TABLE, policy=first, segmenter=table()), TABLE, table(), first, folder)
+    assert resumable(folder, "cups", TABLE, policy=asks("small")) is not None
+    with pytest.raises(InvalidInput, match="holds a run with --model small; go on with the same one"):
+        resumable(folder, "cups", TABLE, policy=asks("large"))
+
+
+@pytest.mark.parametrize(
+    ("last", "stop"),
+    [([Decision(refused=True)], "refused"), ([Decision()] * 3, "repeated_errors")],
+)
+def test_a_run_that_would_only_end_the_same_way_again_is_not_gone_on_with(
+    tmp_path: Path, last: list[Decision], stop: str
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    cups(folder, [text("cup"), *last])
+    with pytest.raises(InvalidInput, match=rf"this run is finished \({stop}\); nothing is left"):
+        cups(folder, [], resume=True)
 
 
 def test_a_run_of_another_command_is_not_gone_on_with(tmp_path: Path) -> None:

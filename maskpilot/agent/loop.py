@@ -59,6 +59,7 @@ def run_session(
     try:
         if recorder:
             recorder.start(setup)
+        run.heed_limits()  # what was spent before may be all there is
         while run.ending is None:
             began = clock()
             decision = policy.decide(run.observation())
@@ -174,9 +175,14 @@ class _Run:
             self.ending = self.closed(Stop.refused)
         elif self.errors_in_a_row >= MAX_ERRORS_IN_A_ROW or repeats >= MAX_REPEATS:
             self.ending = self.closed(Stop.repeated_errors)
-        elif (limit := self._limit()) is not None:
-            self.ending = self.closed(limit)
+        else:
+            self.heed_limits()
         return step
+
+    def heed_limits(self) -> None:
+        """End the session where a limit is reached."""
+        if (limit := self._limit()) is not None:
+            self.ending = self.closed(limit)
 
     def closed(self, stop: Stop, *, error: str = "") -> Ending:
         """An ending that the policy did not choose: its best state so far is the result."""
