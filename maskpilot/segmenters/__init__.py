@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maskpilot.errors import InvalidInput
 from maskpilot.segmenters.base import ImageSession, Segmenter
+from maskpilot.segmenters.interrupts import interrupts_held
 
 __all__ = ["NANO_WEIGHTS", "SEGMENTERS", "ImageSession", "Segmenter", "load_segmenter"]
 
@@ -38,7 +39,8 @@ def load_segmenter(name: str, *, checkpoint: Path | None = None, device: str = "
         raise InvalidInput(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
     if name == "untrained" and checkpoint is not None:
         raise InvalidInput('segmenter "untrained" takes no checkpoint; use "nano" or "sam3"')
-    from maskpilot.segmenters import load  # noqa: PLC0415 - brings torch
+    with interrupts_held():
+        from maskpilot.segmenters import load  # noqa: PLC0415 - brings torch
 
     if name == "sam3":
         return load.load_sam3(checkpoint, device)

@@ -4,8 +4,9 @@ sam3/model/edt.py:6                  imports triton               -> `prepare_im
 sam3/model/position_encoding.py:47   makes tensors on "cuda"      -> `building_on`, while the model is built
 sam3/model/decoder.py:281            makes tensors on "cuda"      -> `building_on`, while the model is built
 sam3/model/geometry_encoders.py:659  pins memory                  -> `prepare_import`, in `_encode_boxes`
+sam3/perflib/nms.py:16               gives the root log a handler -> `prepare_import`, taken away again
 
-Nothing here changes a result, and nothing takes effect on CUDA.
+Nothing here changes a result, and nothing but the last takes effect on CUDA.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import logging
 import sys
 import threading
 import warnings
@@ -36,7 +38,18 @@ def prepare_import() -> None:
         warnings.simplefilter("ignore")
         if importlib.util.find_spec("triton") is None:
             sys.modules.setdefault("sam3.model.edt", _without_kernels())
+        with _root_log_untouched():
+            importlib.import_module("sam3.perflib.nms")
         _encode_boxes_without_pinning(importlib.import_module("sam3.model.geometry_encoders"))
+
+
+@contextmanager
+def _root_log_untouched() -> Iterator[None]:
+    """Without the handler that `logging.debug` gives the root log, which prints all libraries' logs."""
+    before = list(logging.root.handlers)
+    yield
+    for handler in [one for one in logging.root.handlers if one not in before]:
+        logging.root.removeHandler(handler)
 
 
 @contextmanager

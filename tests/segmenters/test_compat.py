@@ -28,6 +28,11 @@ def test_without_triton() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", RUN_WITHOUT_TRITON], check=True)
 
 
+def test_what_other_libraries_log_is_not_printed_twice() -> None:
+    code = "import logging; from maskpilot.segmenters import load; assert not logging.root.handlers"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_with_triton_sam3s_own_kernel_is_in_place() -> None:
     triton = pytest.importorskip("triton")
     compat.prepare_import()
