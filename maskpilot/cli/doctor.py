@@ -66,7 +66,7 @@ def doctor(
         )
         found = _found(settings, max_seconds) if settings is not None and not offline else None
     except InvalidInput as error:
-        rows.append(_configuration(Health.failed, "cannot be used", str(error)))
+        rows += _unusable(str(error))
     else:
         rows += _endpoint_rows(found, offline=offline)
         if store and found is not None and settings is not None:
@@ -103,6 +103,13 @@ def _endpoint_rows(found: Found | None, *, offline: bool) -> tuple[Row, ...]:
         return skipped(CHECKS, "--offline")
     missing = _configuration(Health.failed, "no model is configured", HOW_TO_CONFIGURE.partition(": ")[2])
     return (missing, *skipped(CHECKS, "no model is configured"))
+
+
+def _unusable(why: str) -> tuple[Row, ...]:
+    from maskpilot.doctor import CHECKS, Health, skipped
+
+    failed = _configuration(Health.failed, why, "see docs/endpoints for what can be set, and where")
+    return (failed, *skipped(CHECKS, "the configuration cannot be used"))
 
 
 def _configuration(health: Any, detail: str, fix: str) -> Row:
@@ -155,11 +162,12 @@ def _hidden(value: Any, key: str) -> Any:
 
 def _print(rows: list[Row], *, stored: bool, key: str) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     colours = {"ok": "green", "note": "yellow", "failed": "bold red", "skipped": "dim"}
-    table = Table("check", "", "what was found, and what to do")
+    # Folded, not cut: a path is of use only whole.
+    table = Table("check", "", Column("what was found, and what to do", overflow="fold"))
     for row in rows:
         said = Text(_hidden(row.detail, key))
         if row.fix:

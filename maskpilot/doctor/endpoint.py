@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from maskpilot.agent.mllm.coordinates import Convention
 from maskpilot.agent.mllm.exchange import CallStyle, Message, ReplyEnd, Request, Role
-from maskpilot.agent.mllm.failures import plain
+from maskpilot.agent.mllm.failures import Feature, Unsupported, plain
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.agent.mllm.styles import offer, read_reply, reply_schema, system_text
@@ -82,7 +82,9 @@ def examine_endpoint(
     answers = _answers_row(asking)
     if answers.health is Health.failed:
         return Found((*reached, answers, *skipped(CHECKS[3:], "the model does not answer")))
-    sees = _sees_row(asking, draw_code(rng or random.SystemRandom()))
+    sees, takes_pictures = _sees_row(asking, draw_code(rng or random.SystemRandom()))
+    if not takes_pictures:
+        return Found((*reached, answers, sees, *skipped(CHECKS[4:], "the model takes no pictures")))
     results = {style: _calls_by(style, settings, memory, asking) for style in CallStyle}
     styles = tuple(style for style, problem in results.items() if not problem)
     expected = family_for(settings, memory).convention
@@ -109,18 +111,20 @@ def _answers_row(asking: Asking) -> Row:
     return Row(ANSWERS, Health.ok, f"after {usage.seconds:.1f} s; {counted}")
 
 
-def _sees_row(asking: Asking, code: str) -> Row:
+def _sees_row(asking: Asking, code: str) -> tuple[Row, bool]:
+    """Have the model read a code; with the row, whether it takes pictures at all."""
     fix = (
         "choose a model that takes pictures; a local server needs its vision part too (--mmproj in llama.cpp)"
     )
     try:
         reply = asking.ask(question(READ, code_picture(code)))
     except PolicyError as error:
-        return Row(SEES, Health.failed, str(error), fix)
+        refused = isinstance(error, Unsupported) and error.feature is Feature.images
+        return Row(SEES, Health.failed, str(error), fix), not refused
     if reads(reply.text, code):
-        return Row(SEES, Health.ok, f"it read {code}")
+        return Row(SEES, Health.ok, f"it read {code}"), True
     said = plain(reply.text)[:40] or "nothing"
-    return Row(SEES, Health.failed, f"it was shown {code} and read: {said}", fix)
+    return Row(SEES, Health.failed, f"it was shown {code} and read: {said}", fix), True
 
 
 def _calls_by(style: CallStyle, settings: MllmSettings, memory: Memory, asking: Asking) -> str:

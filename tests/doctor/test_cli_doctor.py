@@ -25,8 +25,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def doctor(*arguments: object, code: int, capsys: pytest.CaptureFixture[str]) -> str:
+    return doctor_of("untrained", *arguments, code=code, capsys=capsys)
+
+
+def doctor_of(segmenter: str, *arguments: object, code: int, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
-        main(["doctor", "--segmenter", "untrained", *map(str, arguments)])
+        main(["doctor", "--segmenter", segmenter, *map(str, arguments)])
     assert caught.value.code == code
     printed = capsys.readouterr()
     assert KEY not in printed.out + printed.err
@@ -67,6 +71,16 @@ def test_settings_that_cannot_be_used_are_a_row(
 ) -> None:
     made = record("--model", "m", *wrong, code=1, capsys=capsys)
     assert health(made)["configuration"] == "failed"
+    (row,) = [row for row in made["rows"] if row["check"] == "configuration"]
+    assert "expected" in row["detail"] or "NO_SUCH_KEY" in row["detail"]
+    assert {health(made)[check] for check in CHECKS} == {"skipped"}
+
+
+def test_a_long_path_is_printed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / ("x" * 90) / "weights.pt"
+    printed = doctor_of("nano", "--offline", "--checkpoint", missing, code=1, capsys=capsys)
+    joined = "".join(line.split("│")[3].strip() for line in printed.splitlines() if line.count("│") == 4)
+    assert str(missing) in joined
 
 
 def test_what_was_found_can_be_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

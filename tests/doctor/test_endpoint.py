@@ -1,5 +1,6 @@
 """Examining a model behind the faulty server: each row a verdict, whatever it answers."""
 
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,6 +142,22 @@ def test_a_blind_model_is_told_from_one_that_sees() -> None:
     found = examined(blind)
     assert health(found)["sees pictures"] is Health.failed
     assert "ABCDE" in found.rows[3].detail
+
+
+def test_a_model_that_refuses_pictures_is_not_asked_to_work_with_them() -> None:
+    asked = []
+
+    def refuses(seen: Seen) -> Turn:
+        asked.append(seen)
+        if "image_url" in json.dumps(seen.body):
+            return error(400, "image_url is not supported by this model")
+        return KEEPS_TO_PIXELS(seen)
+
+    found = examined(refuses)
+    assert health(found)["sees pictures"] is Health.failed
+    assert {row.detail for row in found.rows[4:]} == {"the model takes no pictures"}
+    assert {row.health for row in found.rows[4:]} == {Health.skipped}
+    assert len(asked) == 2  # the line, and the code
 
 
 def test_an_endpoint_without_tools_and_schema_is_asked_by_text() -> None:
