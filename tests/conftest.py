@@ -1,4 +1,9 @@
-"""What every test is kept from: the settings, keys and models of whoever runs it, and its clock."""
+"""What every test is kept from: the settings, keys and models of whoever runs it, its clock, and the log as a
+command line of another test set it.
+"""
+
+import logging
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,3 +18,12 @@ def _nobody_s_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for variable in ("MASKPILOT_MODEL", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    log = logging.getLogger("maskpilot")
+    before = log.handlers, log.propagate, log.level
+    yield
+    log.handlers, log.propagate = before[:2]
+    log.setLevel(before[2])
