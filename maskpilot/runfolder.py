@@ -92,8 +92,13 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, *, overwrite: bool = False) -> Self:
+    def create(cls, path: Path, *, overwrite: bool = False, resumes: bool = True) -> Self:
         """Make a folder for a new run, or take one up whose run is to be replaced: `clear` removes that one.
+
+        Args:
+            path: the folder.
+            overwrite: a run that it holds is to be replaced.
+            resumes: whether such a run could be gone on with; the error then says so.
 
         Raises:
             RunFolderError: it holds a run and `overwrite` is not given, it holds something else, or it
@@ -110,9 +115,10 @@ class RunFolder:
                     f"{path}: holds files that are not of a run ({foreign[0]}); choose a new or empty folder"
                 )
             if entries and not overwrite:
+                go_on = " go on with --resume," if resumes else ""
                 raise RunFolderError(
-                    f"{path}: holds a run already; choose another folder, go on with --resume, or replace it "
-                    "with --overwrite"
+                    f"{path}: holds a run already; choose another folder,{go_on} or replace it with "
+                    "--overwrite"
                 )
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):

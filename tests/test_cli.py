@@ -166,6 +166,14 @@ def test_a_run_that_ended_on_a_limit_goes_on_and_keeps_its_rounds(photo: Path, t
     assert whole.steps[0] == first.steps[0]
 
 
+def test_going_on_with_a_run_that_is_not_there_makes_no_folder(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refine(photo, tmp_path / "typo", "--resume", code=1)
+    assert "holds no run" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
 def test_resuming_with_another_query_is_refused(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,8 +232,11 @@ def test_going_on_and_beginning_anew_at_once_is_wrong_usage(photo: Path, tmp_pat
 
 
 @pytest.mark.parametrize("limit", [("--max-seconds", -1), ("--max-rounds", 0)])
-def test_an_impossible_limit_is_wrong_usage(limit: tuple[str, int], photo: Path, tmp_path: Path) -> None:
+def test_an_impossible_limit_is_wrong_usage(
+    limit: tuple[str, int], photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     refine(photo, tmp_path / "run", *limit, code=2)
+    assert limit[0] in capsys.readouterr().err
 
 
 def test_demo_prints_what_was_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,7 +263,9 @@ def test_the_demo_replaces_no_run_of_another_kind(
     run("demo", "--segmenter", "untrained", "--json")
     Path("runs/demo/run.json").write_text('{"command": "label"}')
     run("demo", "--segmenter", "untrained", code=1)
-    assert "holds a run already" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "holds a run already" in said
+    assert "--resume" not in said  # which the demo does not have
     assert "label" in Path("runs/demo/run.json").read_text()
 
 

@@ -64,6 +64,7 @@ def test_scores(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "AP" in printed
     assert "5 samples have no prediction" in printed
+    assert printed.startswith("coco: 6 samples")  # no blank where a split would stand
 
 
 def test_scores_of_scenes_say_that_they_are_simulated(

@@ -32,7 +32,8 @@ def demo(
 
     where = out or Path("runs/demo")
     with locked(where):
-        folder = RunFolder.create(where, overwrite=overwrite or (out is None and _holds_demo(where)))
+        replaces = overwrite or (out is None and _holds_demo(where))
+        folder = RunFolder.create(where, overwrite=replaces, resumes=False)
         say(f"loading the segmenter {segmenter.value} ...")
         began = time.monotonic()
         with closing(load_segmenter(segmenter.value)) as engine:

@@ -34,6 +34,7 @@ from maskpilot.cli.options import (
     SegmenterName,
     SegmenterOption,
     ToolSet,
+    budget_of,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +116,6 @@ def evaluate(
     from maskpilot.evals.summary import summarise, summary_record
     from maskpilot.segmenters import load_segmenter
     from maskpilot.tools import TOOL_SETS
-    from maskpilot.types import Budget
 
     if resume and overwrite:
         raise InvalidInput("--resume goes on with a run, --overwrite begins anew: give one of them")
@@ -139,10 +139,7 @@ def evaluate(
         raise InvalidInput("--max-cost needs --policy mllm and prices: --price-in and --price-out")
     pilot = _pilot(policy, asked, oracle_errors=oracle_errors, seed=seed, replay_of=replay_of)
     samples = open_dataset(dataset, path, split=split, seed=seed, count=count)
-    try:
-        budget = Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from error
+    budget = budget_of(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
     say(f"loading the segmenter {segmenter.value} ...")
     with (
         closing(load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)) as engine,

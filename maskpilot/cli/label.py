@@ -40,6 +40,7 @@ from maskpilot.cli.options import (
     SegmenterName,
     SegmenterOption,
     ToolSet,
+    budget_of,
     refuse,
 )
 
@@ -179,6 +180,7 @@ def label(
     """Label a folder of images, unattended. The same command goes on where it ended."""
     from maskpilot.crew.progress import watch_on
     from maskpilot.errors import InvalidInput
+    from maskpilot.labeling.about import check_folder
     from maskpilot.labeling.estimate import bounds, prospects
     from maskpilot.labeling.folder import scan
     from maskpilot.labeling.overlap import Overlap
@@ -187,7 +189,6 @@ def label(
     from maskpilot.labeling.runner import run_labeling, select
     from maskpilot.labeling.survey import survey
     from maskpilot.tools import TOOL_SETS
-    from maskpilot.types import Budget
 
     if engine is EngineName.local and (address or segmenters or manifest):
         raise InvalidInput("--address, --segmenters and --manifest go with --engine ray")
@@ -209,10 +210,7 @@ def label(
     )
     _check(policy, mllm, asked, max_cost)
     _check_early(skip_labeled, start_from, max_cost=max_cost, max_megapixels=max_megapixels)
-    try:
-        budget = Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from error
+    budget = budget_of(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
     listed = read_listed(manifest, images)
     found = scan(images, run=out) if listed is None else listed.found
     for problem in found.problems:
@@ -236,7 +234,9 @@ def label(
         budget=budget,
         overlap=Overlap(overlap.value),
     )
-    recipe.pilots()  # what is wrong with the endpoint's key is said before a model is loaded
+    # What is wrong with the endpoint's key, or with the run folder, is said before a model is loaded.
+    recipe.pilots()
+    check_folder(out, overwrite=overwrite)
     made = SegmenterRecipe(segmenter.value, checkpoint and checkpoint.absolute(), device)
     with at_work(engine, made, recipe, address, segmenters, listed) as (opened, does), watch_on() as watch:
         plan = Plan(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from maskpilot.types import Budget
 
 __all__ = [
     "CheckpointOption",
@@ -17,6 +20,7 @@ __all__ = [
     "SegmenterName",
     "SegmenterOption",
     "ToolSet",
+    "budget_of",
     "refuse",
 ]
 
@@ -44,6 +48,23 @@ CheckpointOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="auto, cuda, cpu or mps (untested).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a run in this folder.")]
+
+
+def budget_of(
+    *, max_rounds: int, max_seconds: float | None, max_tokens: int | None, max_cost: float | None = None
+) -> Budget:
+    """A session's limits, from options of these names.
+
+    Raises:
+        InvalidInput: one of them is not positive.
+    """
+    from maskpilot.errors import InvalidInput
+    from maskpilot.types import Budget
+
+    for name, value in (("seconds", max_seconds), ("tokens", max_tokens), ("cost", max_cost)):
+        if value is not None and not value > 0:
+            raise InvalidInput(f"--max-{name}: expected a positive number, got {value:g}")
+    return Budget(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens, max_cost=max_cost)
 
 
 def refuse(options: Mapping[str, Any], why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ from maskpilot.cli.options import (
     SegmenterName,
     SegmenterOption,
     ToolSet,
+    budget_of,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def refine(
     from maskpilot.runfolder import RunFolder, locked
     from maskpilot.segmenters import load_segmenter
     from maskpilot.tools import TOOL_SETS
-    from maskpilot.types import Budget, Stop
+    from maskpilot.types import Stop
 
     if resume and overwrite:
         fail("--resume goes on with a run, --overwrite begins anew: give one of them", code=2)
@@ -117,14 +118,16 @@ def refine(
         price_cached=price_cached,
     )
     decides = _policy(policy, asked, query, loaded, truth)
-    budget = _budget(
-        Budget, max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens, max_cost=max_cost
+    budget = budget_of(
+        max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens, max_cost=max_cost
     )
     if max_cost is not None and (asked is None or asked.prices is None):
         fail("--max-cost needs prices: --price-in and --price-out, per million tokens", code=2)
     offered = TOOL_SETS[tools.value]
     for note in loaded.notes:
         say(f"{image}: {note}")
+    if resume:
+        RunFolder.open(out)  # before a folder is made of a name that was mistyped
     with locked(out):
         earlier = None
         if resume:
@@ -197,15 +200,6 @@ def _policy(
     if truth is None:
         raise InvalidInput("--policy oracle needs --truth: it is a simulated annotator that sees the answer")
     return Oracle(load_truth(truth, image.image.size), [query])
-
-
-def _budget(budget: Any, **limits: float | None) -> Any:
-    from maskpilot.errors import InvalidInput
-
-    try:
-        return budget(**limits)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from error
 
 
 class _Rounds:

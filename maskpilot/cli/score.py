@@ -134,7 +134,8 @@ def _print_scores(record: dict[str, Any]) -> None:
         table.add_row(METRICS[name].title, f"{found['value']:.4f}", interval)
     console = Console(highlight=False)
     facts = record["dataset"]
-    console.print(Text(f"{facts['name']} {facts.get('split', '')}: {record['samples']} samples"))
+    named = f"{facts['name']} {facts['split']}" if "split" in facts else facts["name"]
+    console.print(Text(f"{named}: {record['samples']} samples"))
     if "simulated" in facts:
         console.print(Text(f"simulated: {facts['simulated']}"))
     console.print(table)

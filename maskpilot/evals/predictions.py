@@ -70,7 +70,7 @@ class Results:
             try:
                 sample = sample_of(entry)
             except KeyError as error:
-                raise DatasetError(f"{where}: {error.args[0]} in {dataset.name} {_split(dataset)}") from error
+                raise DatasetError(f"{where}: {error.args[0]} in {dataset.name}{_split(dataset)}") from error
             if sample is None:
                 self._not_asked += 1
             else:
@@ -110,7 +110,7 @@ class MaskFolder:
         unknown = sorted(set(self._files) - {sample.id for sample in dataset})
         if unknown:
             raise DatasetError(
-                f"{path / unknown[0]}.png: no sample {unknown[0]!r} in {dataset.name} {_split(dataset)}"
+                f"{path / unknown[0]}.png: no sample {unknown[0]!r} in {dataset.name}{_split(dataset)}"
                 + (f", nor for {len(unknown) - 1} other files" if len(unknown) > 1 else "")
             )
 
@@ -167,4 +167,4 @@ def _addresses(dataset: Dataset) -> Callable[[Mapping[str, Any]], str | None]:
 
 
 def _split(dataset: Dataset) -> str:
-    return f"({dataset.facts['split']})" if "split" in dataset.facts else ""
+    return f" ({dataset.facts['split']})" if "split" in dataset.facts else ""

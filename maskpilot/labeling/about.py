@@ -11,7 +11,19 @@ from maskpilot.crew.settings import differences
 from maskpilot.errors import RunFolderError
 from maskpilot.runfolder import RUN, RunFolder, versions
 
-__all__ = ["take_up"]
+__all__ = ["check_folder", "take_up"]
+
+
+def check_folder(path: Path, *, overwrite: bool = False) -> None:
+    """See that a folder is new or holds a run of labeling: what `take_up` can say without a segmenter.
+
+    Raises:
+        RunFolderError: it holds something else, or cannot be written.
+    """
+    if not overwrite and (path / RUN).is_file():
+        _about(path)
+    else:
+        RunFolder.create(path, overwrite=overwrite)
 
 
 def take_up(path: Path, images: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -33,10 +45,14 @@ def take_up(path: Path, images: Path, settings: Mapping[str, Any], *, overwrite:
         changed = differences(before, {"images": where, **_numbered(settings)})
         if changed:
             listed = "\n  ".join(changed)
+            moved = (
+                f'; where only the folder of images was moved, write its new place into {RUN}: "images"'
+                if before["images"] != where
+                else ""
+            )
             raise RunFolderError(
                 f"{path}: holds a run with other settings, so that it cannot be gone on with:\n  {listed}\n"
-                "use the same settings, or another folder; where only the folder of images was moved, write "
-                f'its new place into {RUN}: "images"'
+                f"use the same settings, or another folder, or begin anew with --overwrite{moved}"
             )
         return
     folder = RunFolder.create(path, overwrite=overwrite)

@@ -66,6 +66,33 @@ def test_one_json_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capture
     assert len(labels_of(tmp_path / "run")) == 3
 
 
+def test_a_folder_of_no_use_is_told_before_a_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos(tmp_path / "photos", 1)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").touch()
+    run(*command(tmp_path), code=1)
+    assert "loading" not in (said := capsys.readouterr().err)
+    assert "holds files that are not of a run (thesis.tex)" in said
+    (tmp_path / "run" / "thesis.tex").unlink()
+    (tmp_path / "run" / "run.json").write_text('{"command": "refine"}')
+    run(*command(tmp_path), code=1)
+    assert "loading" not in (said := capsys.readouterr().err)
+    assert "holds a run of 'refine'" in said
+
+
+def test_other_settings_can_begin_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(tmp_path / "photos", 1)
+    run(*command(tmp_path, "--max-rounds", 3))
+    capsys.readouterr()
+    run(*command(tmp_path, "--max-rounds", 4), code=1)
+    said = capsys.readouterr().err
+    assert "begin anew with --overwrite" in said
+    assert "moved" not in said  # the images are where they were
+    run(*command(tmp_path, "--max-rounds", 4, "--overwrite"))
+
+
 def test_a_summary_in_words_and_where_to_go_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos(tmp_path / "photos", 3)
     (tmp_path / "photos" / "bad\n\x1b[31m.jpg").touch()
