@@ -19,6 +19,7 @@ from maskpilot.evals.opened import OpenImages
 from maskpilot.evals.plan import Plan
 from maskpilot.evals.report.sample import sample_page
 from maskpilot.evals.results import Outcome
+from maskpilot.evals.run import in_no_round
 from maskpilot.evals.types import Sample, SampleScore, Truth
 from maskpilot.images import LoadedImage
 from maskpilot.refine import check_query
@@ -126,21 +127,23 @@ class _Attempt:
         """
         job, path, sample = self._job, self._path, self._sample
         recorded = _recorded(path)
+        lost = in_no_round(recorded) if recorded else Usage()
+        self._wasted += lost
         if recorded and not _is_of(recorded, sample, loaded):
             self._wasted += recorded.usage
             recorded = None
         if recorded and recorded.ending and recorded.ending.stop not in UNFINISHED:
             return recorded
         if recorded is None or not recorded.usage.calls:
-            return _run(job, path, sample, truth, loaded, session, None)
+            return _run(job, path, sample, truth, loaded, session, None, lost)
         try:
-            return _run(job, path, sample, truth, loaded, session, recorded)
+            return _run(job, path, sample, truth, loaded, session, recorded, lost)
         except SessionFailed as failure:
             if not isinstance(failure.__cause__, TrajectoryError):
                 raise
         # The rounds come to something else than they did: what was decided then cannot be gone on with.
         self._wasted += recorded.usage
-        return _run(job, path, sample, truth, loaded, session, None)
+        return _run(job, path, sample, truth, loaded, session, None, lost)
 
     def _score(self, values: Mapping[str, Any], error: str = "") -> SampleScore:
         sample = self._sample
@@ -177,6 +180,7 @@ def _run(
     loaded: LoadedImage,
     session: ImageSession,
     recorded: Trajectory | None,
+    lost: Usage,
 ) -> Trajectory:
     if recorded is None:
         path.unlink(missing_ok=True)
@@ -195,7 +199,7 @@ def _run(
     )
     with TrajectoryWriter(path, resume=recorded) as writer:
         repeats = recorded.steps if recorded else ()
-        return run_session(setup, loaded.image, finds, decides, recorder=writer, repeats=repeats)
+        return run_session(setup, loaded.image, finds, decides, recorder=writer, spent=lost, repeats=repeats)
 
 
 def _recorded(path: Path) -> Trajectory | None:

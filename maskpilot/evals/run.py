@@ -13,10 +13,10 @@ from maskpilot.errors import InvalidInput, TrajectoryError
 from maskpilot.evals.results import RESULTS, Outcome, read_results
 from maskpilot.evals.types import Sample, SampleScore
 from maskpilot.runfolder import RUN, RunFolder
-from maskpilot.trajectory import read_trajectory
-from maskpilot.types import Usage
+from maskpilot.trajectory import Trajectory, read_trajectory
+from maskpilot.types import Stop, Usage
 
-__all__ = ["Ended", "Run", "read_run"]
+__all__ = ["Ended", "Run", "in_no_round", "read_run"]
 
 
 class Ended(StrEnum):
@@ -108,5 +108,12 @@ def _session_usage(path: Path, but: Container[int]) -> Usage:
         if int(log.stem) not in but:
             # One that was killed inside its first line has cost nothing.
             with contextlib.suppress(TrajectoryError):
-                total += read_trajectory(log).usage
+                trajectory = read_trajectory(log)
+                total += trajectory.usage + in_no_round(trajectory)
     return total
+
+
+def in_no_round(trajectory: Trajectory) -> Usage:
+    """What decisions of a session have cost that came to nothing; a failure has it in its outcome."""
+    ending = trajectory.ending
+    return Usage() if ending is None or ending.stop is Stop.failed else ending.unrecorded

@@ -13,7 +13,14 @@ import pytest
 
 from maskpilot import masks
 from maskpilot.agent import Observation, OneShot, OracleErrors, Policy
-from maskpilot.errors import DatasetError, InvalidInput, PolicyError, RunFolderError, SegmenterError
+from maskpilot.errors import (
+    BudgetReached,
+    DatasetError,
+    InvalidInput,
+    PolicyError,
+    RunFolderError,
+    SegmenterError,
+)
 from maskpilot.evals.compare import compare
 from maskpilot.evals.notices import run_notices
 from maskpilot.evals.pilots import Pilot, one_shot, oracle, replay, seed_of
@@ -245,6 +252,21 @@ def test_paid_rounds_count_though_the_segmenter_gives_almost_the_same_masks(tmp_
     run = evaluate(tmp_path / "run", Tables(1), paid(spent), resume=True, segmenter=other)
     assert spent == ["s0000"]
     assert run.usage.calls == 2
+
+
+def test_what_interrupted_decisions_cost_stays_in_the_books(tmp_path: Path) -> None:
+    def interrupted(sample: Sample, round_: int) -> None:
+        if round_ == 1:
+            raise BudgetReached(Stop.interrupted, usage=Usage(calls=1, cost=0.5))
+
+    first = evaluate(tmp_path / "run", Tables(1), paid([], interrupted))
+    assert first.usage.cost == pytest.approx(0.51)
+    again = evaluate(tmp_path / "run", Tables(1), paid([], interrupted), resume=True)
+    assert again.usage.cost == pytest.approx(1.01)
+    whole = evaluate(tmp_path / "run", Tables(1), paid([]), resume=True)
+    assert whole.complete
+    assert whole.usage.cost == pytest.approx(1.02)
+    assert evaluate(tmp_path / "run", Tables(1), paid([]), resume=True).usage == whole.usage
 
 
 def test_paid_rounds_have_taken_what_they_took_before(tmp_path: Path) -> None:
