@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from maskpilot.agent.mllm.exchange import Reply, ReplyEnd, Request, Wire
-from maskpilot.agent.mllm.failures import OutOfTime
+from maskpilot.agent.mllm.failures import Failure, OutOfTime, Trouble
 from maskpilot.agent.mllm.spending import Meter
 from maskpilot.errors import BudgetReached, PolicyError
 from maskpilot.types import Budget, Stop, Usage
 
 __all__ = ["MORE_ROOM", "Asking"]
+
+log = logging.getLogger(__name__)
 
 MORE_ROOM = 4
 """A reply that was cut off gets this many times the room."""
@@ -59,6 +62,9 @@ class Asking:
         except PolicyError as error:
             self.usage += error.usage or Usage()
             if isinstance(error, OutOfTime) and seconds is not None and not error.impatient:
+                cause = error.__cause__
+                if isinstance(cause, Failure) and cause.trouble is Trouble.no_connection:
+                    log.warning("%s", error)  # the outcome is a limit's, and would not tell of it
                 raise BudgetReached(Stop.max_seconds) from error
             raise
         self.usage += reply.usage

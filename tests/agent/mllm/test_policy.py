@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from maskpilot.agent import Replay, run_session
 from maskpilot.agent.mllm.exchange import CallStyle, Reply, ReplyEnd, Role
-from maskpilot.agent.mllm.failures import EndpointError, Feature, OutOfTime, Unreadable, Unsupported
+from maskpilot.agent.mllm.failures import (
+    EndpointError,
+    Failure,
+    Feature,
+    OutOfTime,
+    Trouble,
+    Unreadable,
+    Unsupported,
+)
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.policy import MllmPolicy, policy_settings
 from maskpilot.errors import SessionFailed
@@ -412,6 +420,14 @@ def test_the_wire_is_told_how_much_time_is_left_and_running_out_of_it_is_an_outc
     assert 25 < wire.requests[0].seconds <= 30
     assert stop(trajectory) is Stop.max_seconds
     assert boxes(trajectory) == [CUP_LEFT]
+
+
+def test_a_limit_of_time_does_not_hide_that_nobody_answers(caplog: pytest.LogCaptureFixture) -> None:
+    unreachable = OutOfTime("m at http://localhost:9/v1: no usable reply in the time given")
+    unreachable.__cause__ = Failure(Trouble.no_connection, "connection refused")
+    trajectory, _ = session([unreachable], budget=Budget(max_seconds=30))
+    assert stop(trajectory) is Stop.max_seconds
+    assert "http://localhost:9/v1: no usable reply" in caplog.text
 
 
 def test_a_wire_that_loses_its_patience_before_the_time_is_up_is_no_limit_of_the_session() -> None:
