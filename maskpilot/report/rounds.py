@@ -31,7 +31,7 @@ def round_card(
     step, changed = steps[index], changes(steps, index, start=start)
     rating = steps[index + 1].rating if index + 1 < len(steps) else None
     pills = [
-        tag("span", f"masks rated {rating:g}", class_="pill") if rating is not None else None,
+        tag("span", f"masks rated {rating:.3g}", class_="pill") if rating is not None else None,
         tag("span", "result", class_="pill good") if is_result else None,
         tag("span", f"{step.seconds:.1f} s", class_="pill") if step.seconds else None,
     ]
