@@ -14,7 +14,7 @@ import time
 COMMANDS = {
     "python alone": [sys.executable, "-c", "pass"],
     "import maskpilot": [sys.executable, "-c", "import maskpilot"],
-    "maskpilot --help": [sys.executable, "-m", "maskpilot.cli", "--help"],
+    "maskpilot --help": [sys.executable, "-m", "maskpilot", "--help"],
     "import torch": [sys.executable, "-c", "import torch"],
 }
 

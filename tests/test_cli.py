@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,43 @@ def test_a_path_that_the_system_refuses_is_told_in_a_line(
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ")
     assert "File name too long" in said
+
+
+def test_ctrl_c_before_a_session_starts_is_told_in_a_word(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maskpilot.segmenters.load_segmenter", interrupted)
+    refine(photo, tmp_path / "run", code=130)
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_told_in_a_word(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(CTRL_C)
+    done = subprocess.run(
+        [sys.executable, "-m", "maskpilot", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_the_command_and_the_module_are_one() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"maskpilot": "maskpilot.__main__:main"}
+    command = [sys.executable, "-m", "maskpilot", "--version"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"maskpilot ")
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

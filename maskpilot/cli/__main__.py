@@ -1,5 +1,0 @@
-"""`python -m maskpilot.cli`."""
-
-from maskpilot.cli import main
-
-main()
