@@ -15,9 +15,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from maskpilot import __version__
 from maskpilot.errors import ImageError, RunFolderError
@@ -53,32 +53,65 @@ LOCK = ".lock"
 def locked(path: Path) -> Iterator[None]:
     """Hold a run folder, which is made where it is missing: one run at a time.
 
-    The operating system lets go of it when the process ends, however it ends.
+    The operating system lets go of it when the process ends, however it ends. What was made to hold it is
+    removed at the end: the lock's file, and folders in which nothing else came to lie.
 
     Raises:
         RunFolderError: another run holds it, or it cannot be written.
     """
     try:
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"{path}: is a file, expected a folder for the run")
-        path.mkdir(parents=True, exist_ok=True)
-        file = (path / LOCK).open("ab")
+        made = [one for one in (path / LOCK, path, *path.parents) if not one.exists()]
     except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder"
-        ) from error
-    with file:
+        raise _unwritable(path, error) from error
+    with _held(path):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the first folder that is not empty ends it
+                for one in made:
+                    if one.name == LOCK:
+                        one.unlink()
+                    else:
+                        one.rmdir()
+
+
+def _held(path: Path) -> BinaryIO:
+    """The lock's file, which holds the folder until it is closed. Raises as `locked`."""
+    while True:
+        try:
+            if path.exists() and not path.is_dir():
+                raise RunFolderError(f"{path}: is a file, expected a folder for the run")
+            path.mkdir(parents=True, exist_ok=True)
+            file = (path / LOCK).open("ab")
+        except OSError as error:
+            raise _unwritable(path, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(file, path / LOCK):
+                return file
         except BlockingIOError as error:
+            file.close()
             raise RunFolderError(
                 f"{path}: another run is writing here; wait for it or choose another folder"
             ) from error
         except OSError as error:  # some network file systems
+            file.close()
             raise RunFolderError(
                 f"{path}: cannot be held for this run alone ({error.strerror}); choose another folder"
             ) from error
-        yield
+        file.close()
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether a file still lies there: who held the lock before may have removed it after we opened it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _unwritable(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(f"{path}: cannot be written ({error.strerror}); choose another folder")
 
 
 class RunFolder:

@@ -139,6 +139,14 @@ def test_a_folder_that_holds_a_run_is_refused_unless_told(
     assert "this run is finished" in capsys.readouterr().err
 
 
+def test_a_folder_of_somebody_elses_is_left_as_it_was(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refine(photo, tmp_path, code=1)
+    assert "not of a run (photo.png)" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [photo]
+
+
 def test_what_is_to_be_replaced_stays_until_the_new_run_begins(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

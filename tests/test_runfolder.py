@@ -41,6 +41,41 @@ def test_a_folder_in_which_another_run_is_writing_is_refused(tmp_path: Path) -> 
         pass
 
 
+def test_what_was_made_to_hold_a_folder_goes_again(tmp_path: Path) -> None:
+    with locked(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / RUN).touch()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [RUN]
+
+
+def test_a_lock_file_that_was_there_before_stays(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("of another program")
+    with locked(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_text() == "of another program"
+
+
+def test_a_lock_that_was_let_go_in_the_last_moment_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening the lock's file and locking it, whoever held it goes, and the file with them."""
+    first, lock = locked(tmp_path), fcntl.flock
+    first.__enter__()
+
+    def late(file: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.__exit__(None, None, None)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(tmp_path):
+        with pytest.raises(RunFolderError, match="another run is writing here"), locked(tmp_path):
+            pass
+        assert (tmp_path / ".lock").exists()
+
+
 def test_a_file_system_that_cannot_hold_files_is_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

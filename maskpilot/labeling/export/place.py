@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from maskpilot.errors import RunFolderError
-from maskpilot.runfolder import LOCK, locked
+from maskpilot.runfolder import locked
 
 __all__ = ["EXPORT", "NAMES", "PROBLEMS", "READY", "building", "moves", "publish"]
 
@@ -57,8 +57,6 @@ def building(out: Path, *, overwrite: bool) -> Iterator[Path]:
                 f"{out}: cannot be written ({error.strerror or error}); nothing of this export is left "
                 "there. Make room, or choose another folder with --out"
             ) from error
-        finally:
-            (out / LOCK).unlink(missing_ok=True)
 
 
 def publish(folder: Path, out: Path, account: Mapping[str, Any]) -> None:

@@ -36,13 +36,18 @@ def export(order: Order, *, watch: Callable[[int, int], None] | None = None) -> 
         RunFolderError: the run cannot be read, there is nothing to export, or the export cannot be written;
             then nothing of it is left.
         ImageError: the folder of images is gone.
-        InvalidInput: the export would lie among the images.
+        InvalidInput: the export would lie among the images, or in the run folder.
     """
     classes, images = _read_run(order)
     if order.out.resolve().is_relative_to(images.resolve()):
         raise InvalidInput(
             f"out: {order.out} lies in the folder of images, {images}, where the next run would label it; "
             "choose a folder outside"
+        )
+    if order.out.resolve().is_relative_to(order.run.resolve()):
+        raise InvalidInput(
+            f"out: {order.out} lies in the folder of the run, {order.run}, which could not be replaced with "
+            "--overwrite then; choose a folder outside"
         )
     with (
         Store(order.run / LABELS, read_only=True) as store,
