@@ -112,7 +112,7 @@ def evaluate(
     from maskpilot.evals.plan import Plan
     from maskpilot.evals.report import write_report
     from maskpilot.evals.run import Ended
-    from maskpilot.evals.runner import run_eval
+    from maskpilot.evals.runner import check_folder, run_eval
     from maskpilot.evals.summary import summarise, summary_record
     from maskpilot.segmenters import load_segmenter
     from maskpilot.tools import TOOL_SETS
@@ -140,6 +140,7 @@ def evaluate(
     pilot = _pilot(policy, asked, oracle_errors=oracle_errors, seed=seed, replay_of=replay_of)
     samples = open_dataset(dataset, path, split=split, seed=seed, count=count)
     budget = budget_of(max_rounds=max_rounds, max_seconds=max_seconds, max_tokens=max_tokens)
+    check_folder(out, resume=resume, overwrite=overwrite)
     say(f"loading the segmenter {segmenter.value} ...")
     with (
         closing(load_segmenter(segmenter.value, checkpoint=checkpoint, device=device)) as engine,

@@ -23,10 +23,23 @@ from maskpilot.evals.run import Run, read_run
 from maskpilot.evals.types import Dataset, Sample
 from maskpilot.runfolder import RUN, RunFolder, locked, versions
 
-__all__ = ["run_eval"]
+__all__ = ["check_folder", "run_eval"]
 
 NAMED = 3
 """Samples that a message names."""
+
+
+def check_folder(path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    """See that a folder is new, or holds what it should: what `run_eval` can say without a segmenter.
+
+    Raises:
+        RunFolderError: it holds something else, or cannot be written.
+        InvalidInput: it holds a run of another command.
+    """
+    if resume and (path / RUN).is_file():
+        read_run(path)
+    else:
+        RunFolder.create(path, overwrite=overwrite)
 
 
 def run_eval(

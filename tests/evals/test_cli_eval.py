@@ -126,6 +126,23 @@ def test_options_that_do_not_fit_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_of_no_use_is_told_before_a_segmenter_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def says(out: Path, *more: str, code: int) -> str:
+        run("eval", "tables", "--policy", "oracle", "--out", out, *more, code=code)
+        said = capsys.readouterr().err
+        assert "loading" not in said
+        return said
+
+    run("eval", "tables", "--policy", "oracle", "--out", tmp_path / "run", "--limit", 1, "--no-pictures")
+    capsys.readouterr()
+    assert "holds a run already" in says(tmp_path / "run", code=1)
+    assert "not of a run (run)" in says(tmp_path, code=1)
+    (tmp_path / "run" / "run.json").write_text('{"command": "refine"}')
+    assert "holds a run of 'refine', expected one of eval" in says(tmp_path / "run", "--resume", code=2)
+
+
 def test_a_run_on_which_everything_fails_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
