@@ -29,6 +29,7 @@ from maskpilot.types import Budget, Stop, Usage
 
 __all__ = [
     "check_query",
+    "no_shorter",
     "prepare",
     "read_session",
     "refine",
@@ -128,12 +129,12 @@ def refine(
                 repeats=resume.steps if resume else (),
             )
     except SessionFailed as failure:
-        failure.trajectory = _no_shorter(failure.trajectory, resume)
+        failure.trajectory = no_shorter(failure.trajectory, resume)
         write_results(folder, failure.trajectory, image)
         raise
     finally:
         opened.close()
-    trajectory = _no_shorter(trajectory, resume)
+    trajectory = no_shorter(trajectory, resume)
     write_results(folder, trajectory, image)
     return trajectory
 
@@ -224,8 +225,10 @@ def read_session(folder: RunFolder) -> Trajectory:
     return read_trajectory(folder.steps)
 
 
-def _no_shorter(trajectory: Trajectory, recorded: Trajectory | None) -> Trajectory:
-    """The recorded rounds with the new ending, where a session that went on ended before it repeated them."""
+def no_shorter(trajectory: Trajectory, recorded: Trajectory | None) -> Trajectory:
+    """The recorded rounds with the new ending, where a session that went on ended before it repeated them:
+    a limit may be lower than it was, or spent on decisions that came to nothing.
+    """
     if recorded is None or trajectory.ending is None:
         return trajectory
     repeated = trajectory.steps[: len(recorded.steps)]

@@ -19,10 +19,10 @@ from maskpilot.evals.opened import OpenImages
 from maskpilot.evals.plan import Plan
 from maskpilot.evals.report.sample import sample_page
 from maskpilot.evals.results import Outcome
-from maskpilot.evals.run import in_no_round
+from maskpilot.evals.run import in_log
 from maskpilot.evals.types import Sample, SampleScore, Truth
 from maskpilot.images import LoadedImage
-from maskpilot.refine import check_query
+from maskpilot.refine import check_query, no_shorter
 from maskpilot.runfolder import RunFolder
 from maskpilot.segmenters.base import ImageSession
 from maskpilot.trajectory import Setup, Trajectory, TrajectoryWriter, read_trajectory
@@ -63,8 +63,7 @@ def answer(job: Job, number: int, sample: Sample) -> Outcome | None:
         if isinstance(error, SessionFailed) and isinstance(error.__cause__, RunFolderError):
             raise error.__cause__ from error
         said = str(error) if isinstance(error, MaskpilotError) else f"{type(error).__name__}: {error}"
-        unlogged = (error.unrecorded if isinstance(error, SessionFailed) else None) or Usage()
-        return attempt.failed(said, unlogged)
+        return attempt.failed(said)
 
 
 class _Attempt:
@@ -94,18 +93,13 @@ class _Attempt:
         if job.plan.pictures:
             page = sample_page(score, trajectory, truth, loaded.image)
             job.folder.write(f"samples/{self._number:06d}.html", page)
-        spent = trajectory.usage + self._wasted
+        spent = in_log(trajectory) + self._wasted
         return Outcome(self._number, score, spent, wasted=self._wasted, truth=self._truth_digest)
 
-    def failed(self, error: str, unlogged: Usage) -> Outcome:
-        """The sample as a failure.
-
-        Args:
-            error: why.
-            unlogged: what it cost in the end that is not in the session's log.
-        """
+    def failed(self, error: str) -> Outcome:
+        """The sample as a failure; `error` says why."""
         recorded = _recorded(self._path)
-        logged, wasted = recorded.usage if recorded else Usage(), self._wasted + unlogged
+        logged, wasted = in_log(recorded) if recorded else Usage(), self._wasted
         score = self._score({}, error or "failed")
         try:
             worst = self._worst()
@@ -127,8 +121,7 @@ class _Attempt:
         """
         job, path, sample = self._job, self._path, self._sample
         recorded = _recorded(path)
-        lost = in_no_round(recorded) if recorded else Usage()
-        self._wasted += lost
+        lost = recorded.ending.unrecorded if recorded and recorded.ending else Usage()
         if recorded and not _is_of(recorded, sample, loaded):
             self._wasted += recorded.usage
             recorded = None
@@ -137,7 +130,7 @@ class _Attempt:
         if recorded is None or not recorded.usage.calls:
             return _run(job, path, sample, truth, loaded, session, None, lost)
         try:
-            return _run(job, path, sample, truth, loaded, session, recorded, lost)
+            return no_shorter(_run(job, path, sample, truth, loaded, session, recorded, lost), recorded)
         except SessionFailed as failure:
             if not isinstance(failure.__cause__, TrajectoryError):
                 raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from maskpilot.runfolder import RUN, RunFolder
 from maskpilot.trajectory import Trajectory, read_trajectory
 from maskpilot.types import Stop, Usage
 
-__all__ = ["Ended", "Run", "in_no_round", "read_run"]
+__all__ = ["Ended", "Run", "in_log", "read_run"]
 
 
 class Ended(StrEnum):
@@ -96,24 +96,29 @@ def read_run(path: Path, *, failures_as_zero: bool = False) -> Run:
     about = folder.read_json(RUN)
     if about.get("command") != "eval":
         raise InvalidInput(f"{path}: holds a run of {about.get('command')!r}, expected one of eval")
-    outcomes = tuple(read_results(path / RESULTS))
-    unfinished = _session_usage(path, {outcome.number for outcome in outcomes})
+    logs = {int(log.stem): log for log in (path / "sessions").glob("[0-9]*.jsonl")}
+    outcomes = tuple(
+        _with_tries_since(one, logs.pop(one.number, None)) for one in read_results(path / RESULTS)
+    )
+    unfinished = sum((in_log(one) for one in map(_recorded, logs.values()) if one), Usage())
     return Run(path, about, outcomes, failures_as_zero, unfinished=unfinished)
 
 
-def _session_usage(path: Path, but: Container[int]) -> Usage:
-    """What the sessions in a run folder have cost, without those of some numbers."""
-    total = Usage()
-    for log in sorted((path / "sessions").glob("[0-9]*.jsonl")):
-        if int(log.stem) not in but:
-            # One that was killed inside its first line has cost nothing.
-            with contextlib.suppress(TrajectoryError):
-                trajectory = read_trajectory(log)
-                total += trajectory.usage + in_no_round(trajectory)
-    return total
+def in_log(session: Trajectory) -> Usage:
+    """What a session has cost, with the decisions that came to nothing."""
+    return session.usage + session.ending.unrecorded if session.ending else session.usage
 
 
-def in_no_round(trajectory: Trajectory) -> Usage:
-    """What decisions of a session have cost that came to nothing; a failure has it in its outcome."""
-    ending = trajectory.ending
-    return Usage() if ending is None or ending.stop is Stop.failed else ending.unrecorded
+def _with_tries_since(outcome: Outcome, log: Path | None) -> Outcome:
+    """A failed sample with what it has cost since: another try may be on its way."""
+    session = _recorded(log) if outcome.failed and log else None
+    if session is None or (session.ending and session.ending.stop is Stop.failed):
+        return outcome
+    return replace(outcome, usage=in_log(session) + outcome.wasted)
+
+
+def _recorded(log: Path) -> Trajectory | None:
+    """What there is of a session. One that was killed inside its first line has cost nothing."""
+    with contextlib.suppress(TrajectoryError):
+        return read_trajectory(log)
+    return None

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from maskpilot.evals.types import Sample, Truth
 from maskpilot.runfolder import locked
 from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.trajectory import read_trajectory
-from maskpilot.types import Budget, Decision, Stop, Usage
+from maskpilot.types import Budget, Decision, Detections, PromptState, Stop, ToolCall, Usage
 from tests.evals.tables import ANSWERS, Tables, Told, evaluate
 from tests.shapes import CUP_LEFT, block, table
 
@@ -267,6 +268,76 @@ def test_what_interrupted_decisions_cost_stays_in_the_books(tmp_path: Path) -> N
     assert whole.complete
     assert whole.usage.cost == pytest.approx(1.02)
     assert evaluate(tmp_path / "run", Tables(1), paid([]), resume=True).usage == whole.usage
+
+
+def test_what_interrupted_decisions_cost_takes_no_round_away_that_was_paid_for(tmp_path: Path) -> None:
+    def interrupted(sample: Sample, round_: int) -> None:
+        if round_ == 1:
+            raise BudgetReached(Stop.interrupted, usage=Usage(calls=1, cost=0.5))
+
+    limits = Budget(max_cost=0.4)
+    part = evaluate(tmp_path / "run", Tables(1), paid([], interrupted), budget=limits)
+    whole = evaluate(tmp_path / "run", Tables(1), paid([]), budget=limits, resume=True)
+    assert whole.complete
+    values = whole.outcomes[0].score.values
+    assert (values["stop"], values["rounds"], values["iou"]) == ("max_cost", 1, 0.5)
+    assert whole.usage == part.usage
+
+
+def test_what_a_failed_sample_costs_when_it_is_tried_again_is_in_the_books(tmp_path: Path) -> None:
+    def fails(sample: Sample, round_: int) -> None:
+        if round_ == 1:
+            raise PolicyError("cut off", usage=Usage(calls=1, cost=0.25))
+
+    class Stops(Paid):
+        """One more round, and the run is stopped."""
+
+        def decide(self, observation: Observation) -> Decision:
+            if len(observation.steps) == 2:
+                raise BudgetReached(Stop.interrupted)
+            again = ToolCall("set_text_prompt", {"text": "plate"})
+            return replace(super().decide(observation), calls=(again,))
+
+    def again(pilot: Pilot) -> Run:
+        return evaluate(tmp_path / "run", Tables(1), pilot, resume=True, retry_failed=True)
+
+    stops = Pilot(lambda sample, truth: Stops([], sample), {"name": "paid"})
+    assert evaluate(tmp_path / "run", Tables(1), paid([], fails)).usage.cost == pytest.approx(0.26)
+    assert again(stops).usage.cost == pytest.approx(0.27)
+    assert again(paid([], fails)).usage.cost == pytest.approx(0.28)  # no failure left
+    assert read_run(tmp_path / "run").complete
+
+
+def test_a_decision_that_came_to_nothing_is_paid_for_once_though_its_sample_fails_later(
+    tmp_path: Path,
+) -> None:
+    def interrupted(sample: Sample, round_: int) -> None:
+        if round_ == 1:
+            raise BudgetReached(Stop.interrupted, usage=Usage(calls=1, cost=0.5))
+
+    class Once(FakeSession):
+        """Segments the round that is left, and fails when the query alone is asked for."""
+
+        asked = 0
+
+        def segment(self, prompts: PromptState) -> Detections:
+            self.asked += 1
+            if self.asked > 1:
+                raise SegmenterError("the device is gone")
+            return super().segment(prompts)
+
+    class Breaks(FakeSegmenter):
+        def open(self, image: Any) -> FakeSession:
+            return Once(self, image.size)
+
+    evaluate(tmp_path / "run", Tables(1), paid([], interrupted))
+    breaks = Breaks(table().objects)
+    failed = evaluate(tmp_path / "run", Tables(1), paid([]), segmenter=breaks, resume=True)
+    assert len(failed.failed) == 1
+    whole = evaluate(tmp_path / "run", Tables(1), paid([]), resume=True, retry_failed=True)
+    assert whole.complete
+    assert failed.usage == whole.usage
+    assert whole.usage.cost == pytest.approx(0.52)
 
 
 def test_paid_rounds_have_taken_what_they_took_before(tmp_path: Path) -> None:
