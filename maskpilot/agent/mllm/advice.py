@@ -29,12 +29,16 @@ def endpoint_error(
     *,
     model: str,
     base_url: str,
+    key_name: str,
     attempts: int = 1,
     out_of_time: bool = False,
     impatient: bool = False,
     usage: Usage | None = None,
 ) -> EndpointError:
-    """The error for the last of `attempts` failed attempts; the caller raises it from `failure`."""
+    """The error for the last of `attempts` failed attempts; the caller raises it from `failure`.
+
+    `key_name` is the environment variable that holds the key.
+    """
     where = f"{model} at {base_url}"
     tried = f" ({attempts} attempts)" if attempts > 1 else ""
     if failure.feature is not None:
@@ -44,12 +48,12 @@ def endpoint_error(
         asked = "" if failure.asked is None else f", which asks to wait {failure.asked:.0f} s"
         message = f"{where}: no usable reply in the time given{tried}{asked}. The last attempt: {failure}"
         return OutOfTime(message, impatient=impatient, status=failure.status, usage=usage)
-    message = f"{where}: {_what_to_do(failure, base_url)}{tried}. It says: {failure}"
+    message = f"{where}: {_what_to_do(failure, base_url, key_name)}{tried}. It says: {failure}"
     kind = Unreadable if failure.trouble is Trouble.broken else EndpointError
     return kind(message, status=failure.status, usage=usage)
 
 
-def _what_to_do(failure: Failure, base_url: str) -> str:
+def _what_to_do(failure: Failure, base_url: str, key_name: str) -> str:
     if failure.trouble is Trouble.no_connection:
         return "cannot be reached; see that the server runs and that --base-url (OPENAI_BASE_URL) is right"
     if failure.trouble is Trouble.timed_out:
@@ -64,16 +68,16 @@ def _what_to_do(failure: Failure, base_url: str) -> str:
         return (
             "there is no credit left; see the plan and the billing of the account, or choose another endpoint"
         )
-    return _by_status(failure.status or 0, base_url)
+    return _by_status(failure.status or 0, base_url, key_name)
 
 
-def _by_status(status: int, base_url: str) -> str:
+def _by_status(status: int, base_url: str, key_name: str) -> str:
     if status == 401:
-        return "does not accept the key; set OPENAI_API_KEY (or what --api-key-env names) to a key of its own"
+        return f"does not accept the key; set {key_name} (or what --api-key-env names) to a key of its own"
     if status == 403:
         return "this key may not use it; see the rights of the key, or choose another model"
     if status in (404, 405):
-        listing = f'curl -H "Authorization: Bearer $OPENAI_API_KEY" {base_url}/models'
+        listing = f'curl -H "Authorization: Bearer ${key_name}" {base_url}/models'
         return (
             f"no such model or no such API there; see --model and --base-url, and list the models: {listing}"
         )

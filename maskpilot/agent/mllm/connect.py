@@ -40,6 +40,7 @@ def connect(settings: MllmSettings, env: Mapping[str, str]) -> OpenAIWire:
         settings.model,
         base_url=settings.base_url,
         api_key=key or None,
+        key_name=settings.api_key_env,
         api=cast("API", settings.api),
         prices=settings.prices,
         patience=_patience(settings.timeout),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -159,20 +160,31 @@ def from_env_and_file(
 
 def _file_section(path: Path, *, must_exist: bool) -> dict[str, Any]:
     try:
-        content = path.read_bytes().decode()
-        section = tomllib.loads(content).get(SECTION, {})
+        content = path.read_bytes()
+        section = tomllib.loads(content.decode()).get(SECTION, {})
     except FileNotFoundError:
         if must_exist:
             raise InvalidInput(f"{path}: there is no such configuration file") from None
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
         # Only where, never what: the line may hold a key.
-        raise InvalidInput(f"{path}: is not a readable TOML file ({type(error).__name__})") from None
+        raise InvalidInput(f"{path}: is not a readable TOML file, see {_place(error)}") from None
     if not isinstance(section, dict):
         raise InvalidInput(f"{path}: {SECTION} must be a section: [{SECTION}]")
     for name, value in section.items():
         _check(path, name, value)
     return section
+
+
+def _place(error: ValueError) -> str:
+    """Where a file stops being TOML in UTF-8, without a word of what stands there."""
+    if isinstance(error, UnicodeDecodeError):
+        before: bytes = error.object[: error.start]
+        return f"line {before.count(10) + 1} (it is not UTF-8)"
+    line = re.search(r"\(at line (\d+), column \d+\)\Z", str(error))
+    return f"line {line[1]}" if line else "its end"
 
 
 def _check(path: Path, name: str, value: object) -> None:

@@ -37,6 +37,7 @@ class OpenAIWire:
         model: its name at the endpoint.
         base_url: of the API, with its version; default `OPENAI_BASE_URL`, else OpenAI's own.
         api_key: default `OPENAI_API_KEY`. Endpoints other than OpenAI's may need none.
+        key_name: the environment variable that the key is from, for what errors advise.
         api: "auto" is the Responses API at OpenAI itself, where new models refuse tools together with
             reasoning on Chat Completions, and Chat Completions everywhere else.
         prices: for the cost of a reply; without them it has none.
@@ -57,6 +58,7 @@ class OpenAIWire:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
+        key_name: str = "OPENAI_API_KEY",
         api: API = "auto",
         prices: Prices | None = None,
         patience: Patience | None = None,
@@ -77,7 +79,7 @@ class OpenAIWire:
         self.model = model
         self.base_url = endpoint.shown
         self.api = ("responses" if endpoint.is_openai else "chat") if api == "auto" else api
-        self._endpoint = endpoint
+        self._endpoint, self._key_name = endpoint, key_name
         self._client = Client(endpoint)
         self._close = weakref.finalize(self, self._client.close)
         self._form = FORMS[self.api]
@@ -212,7 +214,9 @@ class OpenAIWire:
         )
 
     def _error(self, failure: Failure, **circumstances: Any) -> EndpointError:
-        return endpoint_error(failure, model=self.model, base_url=self.base_url, **circumstances)
+        return endpoint_error(
+            failure, model=self.model, base_url=self.base_url, key_name=self._key_name, **circumstances
+        )
 
 
 def _judged(reply: Reply, limit: int | None) -> Reply:

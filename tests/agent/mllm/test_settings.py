@@ -8,6 +8,7 @@ import pytest
 from maskpilot.agent.mllm.connect import connect
 from maskpilot.agent.mllm.coordinates import Convention
 from maskpilot.agent.mllm.exchange import CallStyle, Message, Request, Role
+from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.agent.mllm.families import sent_size
 from maskpilot.agent.mllm.memory import Memory, memory_file
 from maskpilot.agent.mllm.policy import MllmPolicy
@@ -16,6 +17,7 @@ from maskpilot.agent.mllm.settings import MllmSettings, default_config, from_env
 from maskpilot.agent.mllm.talk import family_for
 from maskpilot.errors import InvalidInput
 from maskpilot.testing import FaultyServer, Says
+from maskpilot.testing.faults import error
 
 KEY = "sk-canary-0123456789"
 
@@ -60,7 +62,9 @@ def test_the_file_is_looked_for_where_configuration_lies(tmp_path: Path) -> None
     [
         (f'[mllm]\napi_key = "{KEY}"\n', "keys do not belong into this file"),
         (f'[mllm]\nopenai_api_key = "{KEY}"\n', "keys do not belong into this file"),
-        (f"[mllm]\napi_key = {KEY}\n", "not a readable TOML file"),
+        (f"[mllm]\napi_key = {KEY}\n", "not a readable TOML file, see line 2"),
+        (f"[mllm]\nmodel = 'x'\n\nmodel = '{KEY}'\n", "not a readable TOML file, see line 4"),
+        (f"[mllm]\nextra = ['{KEY}',", "not a readable TOML file, see its end"),
         ('[mllm]\nmodle = "x"\n', "there is no setting 'modle'"),
         ("[mllm]\nmodel = 3\n", "model: expected str, got int"),
         ('[mllm]\nverify = "yes"\n', "verify: expected bool, got str"),
@@ -81,6 +85,13 @@ def test_a_file_that_cannot_be_used_is_refused_without_repeating_a_key(
         from_env_and_file({}, {}, config(tmp_path, text))
     assert KEY not in str(caught.value)
     assert caught.value.__cause__ is None or KEY not in str(caught.value.__cause__)
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(f"[mllm]\nmodel = 'x'\n# für {KEY}\n".encode("latin-1"))
+    with pytest.raises(InvalidInput, match=r"see line 3 \(it is not UTF-8\)") as caught:
+        from_env_and_file({}, {}, tmp_path / "config.toml")
+    assert KEY not in str(caught.value)
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
@@ -120,6 +131,15 @@ def test_the_key_is_taken_from_the_variable_that_is_named_and_from_no_other() ->
         described = MllmPolicy(wire, settings, memory=Memory()).description
     assert KEY not in repr((settings, wire, described))
     assert described["wire"]["base_url"] == "http://localhost:1/v1"
+
+
+def test_an_endpoint_that_refuses_is_told_with_the_variable_that_is_named() -> None:
+    with FaultyServer([error(404, "no such model")]) as server:
+        settings = MllmSettings("x", base_url=server.url, api_key_env="GEMINI_API_KEY")
+        refused = pytest.raises(EndpointError, match=r"\$GEMINI_API_KEY")
+        with connect(settings, {"GEMINI_API_KEY": KEY}) as wire, refused as caught:
+            wire.send(Request((Message(Role.user, "Find the cups."),)))
+    assert KEY not in str(caught.value)
 
 
 def test_what_was_learned_outlives_the_process(tmp_path: Path) -> None:

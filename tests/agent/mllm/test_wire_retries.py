@@ -3,6 +3,7 @@
 import email.utils
 import logging
 import random
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -221,6 +222,15 @@ def test_what_stays_ends_at_once(api: str, fault: Fault, advice: str) -> None:
         assert type(caught.value) is EndpointError
         assert isinstance(caught.value.__cause__, Failure)
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [(401, "set GEMINI_API_KEY "), (404, 'Bearer $GEMINI_API_KEY"')]
+)
+def test_advice_names_the_variable_that_holds_the_key(status: int, advice: str) -> None:
+    with pytest.raises(EndpointError, match=re.escape(advice)) as caught:
+        sent([error(status, "no")], key_name="GEMINI_API_KEY")
+    assert "OPENAI_API_KEY" not in str(caught.value)
 
 
 @pytest.mark.parametrize("api", APIS)
