@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskpilot.cli.console import print_json, printable
+from maskpilot.cli.console import counted, print_json, printable
 
 if TYPE_CHECKING:
     from maskpilot.labeling.estimate import Expected, Prospects
@@ -21,6 +21,8 @@ MEASURE = 20
 """Images of the sample that measures what a run will take."""
 
 LISTED = 5
+
+COPIES = "files with the content of another one, which is labeled once"
 
 
 def outcome_record(outcome: Outcome, notices: tuple[str, ...]) -> dict[str, Any]:
@@ -68,10 +70,14 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def _of_outcome(outcome: Outcome) -> Iterator[str]:
     summary, left = outcome.summary, outcome.total - outcome.done - outcome.failed
-    yield f"{outcome.total:,} files: {outcome.done:,} labeled, {outcome.failed:,} failed, {left:,} to go"
+    files = counted(outcome.total, "file")
+    yield f"{files}: {outcome.done:,} labeled, {outcome.failed:,} failed, {left:,} to go"
     for reason, count in outcome.left_out.items():
         yield f"left out: {count:,} ({reason})"
-    yield f"{summary.images:,} images, {summary.instances:,} instances, {summary.review:,} images to review"
+    if summary.copies:
+        yield f"{COPIES}: {summary.copies:,}"
+    images, instances = counted(summary.images, "image"), counted(summary.instances, "instance")
+    yield f"{images}, {instances}, {counted(summary.review, 'image')} to review"
     for reason, count in sorted(summary.reasons.items(), key=lambda item: -item[1]):
         yield f"  {reason}: {count:,}"
     for failures in summary.failures:
@@ -90,7 +96,7 @@ def _of_results(outcome: Outcome) -> Iterator[str]:
     usage = outcome.summary.usage
     if usage.calls:
         cost = "" if usage.cost is None else f", cost {usage.cost:.4g}"
-        yield f"{usage.calls:,} requests, {usage.tokens:,} tokens{cost}"
+        yield f"{counted(usage.calls, 'request')}, {counted(usage.tokens, 'token')}{cost}"
     yield f"labels: {_line(str(outcome.path / LABELS))}"
     if outcome.summary.images:
         yield f"next: {_line(_export(outcome.path))}"
@@ -129,28 +135,26 @@ def print_survey(found: Survey, prospects: Prospects, left_out: Mapping[str, int
 
 
 def _of_files(found: Survey, left_out: Mapping[str, int], classes: int) -> Iterator[str]:
-    yield (
-        f"{found.files:,} files: {found.labeled:,} labeled, {found.failed:,} failed, {found.left:,} to label"
-    )
+    files = counted(found.files, "file")
+    yield f"{files}: {found.labeled:,} labeled, {found.failed:,} failed, {found.left:,} to label"
     for reason, count in left_out.items():
         yield f"left out: {count:,} ({reason})"
     least = "" if found.all_compared else "at least "
-    yield f"files with the content of another one, which is labeled once: {least}{found.duplicates:,}"
+    yield f"{COPIES}: {least}{found.duplicates:,}"
     if found.checked:
         yield f"{len(found.unreadable)} of {found.checked} files that were tried cannot be read"
     for path, error in list(found.unreadable.items())[:LISTED]:
         yield f"  {_line(path)}: {_line(error)}"
-    yield f"{classes} classes, so {found.left * classes:,} sessions of the first policy"
+    sessions = counted(found.left * classes, "session")
+    yield f"{counted(classes, 'class', 'classes')}, so {sessions} of the first policy"
 
 
 def _of_cost(found: Survey, prospects: Prospects) -> Iterator[str]:
     from maskpilot.crew.progress import span
 
     if found.measured.images:
-        yield (
-            f"expected for the rest, from {found.measured.images:,} labeled images, if it is like these "
-            "(95% interval):"
-        )
+        measured = counted(found.measured.images, "labeled image")
+        yield f"expected for the rest, from {measured}, if it is like these (95% interval):"
         for name, one in prospects.expected.items():
             form = span if name == "time" else "{:,.4g}".format if name == "cost" else "{:,.0f}".format
             yield f"  {name}: {_interval(one, form)}"

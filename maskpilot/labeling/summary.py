@@ -24,6 +24,9 @@ SELECT number, count(*) FROM (
     UNION SELECT sha256, class FROM labels WHERE review != '[]'
 ) GROUP BY number
 """
+COPIES = """
+SELECT count(*) - count(DISTINCT sha256) FROM files JOIN images USING (sha256)
+"""
 REASONS = """
 SELECT reason, count(*) FROM (
     SELECT sha256, number, json_each.value AS reason FROM sessions, json_each(sessions.review)
@@ -66,6 +69,7 @@ class Summary:
 
     Attributes:
         images: labeled ones; files of the same content are one.
+        copies: files with the content of another one, which is labeled once.
         instances: of all classes.
         review: images with anything to be looked at by a person.
         classes: in the run's order.
@@ -75,6 +79,7 @@ class Summary:
     """
 
     images: int
+    copies: int
     instances: int
     review: int
     classes: tuple[ClassFigures, ...]
@@ -106,6 +111,7 @@ def summarise(store: Store, classes: Sequence[LabelClass], unfinished: Usage | N
     doubtful = dict(store.select(DOUBTFUL))
     return Summary(
         images=counts["images"],
+        copies=store.select(COPIES)[0][0],
         instances=counts["labels"],
         review=counts["review"],
         classes=tuple(
@@ -127,6 +133,7 @@ def summary_record(summary: Summary) -> dict[str, Any]:
     usage = summary.usage
     return {
         "images": summary.images,
+        "copies": summary.copies,
         "instances": summary.instances,
         "to_review": summary.review,
         "classes": [asdict(one) for one in summary.classes],

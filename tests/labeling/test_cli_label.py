@@ -107,6 +107,33 @@ def test_a_summary_in_words_and_where_to_go_next(tmp_path: Path, capsys: pytest.
     assert "\x1b[31m" not in printed.out + printed.err
 
 
+def test_the_summary_tells_of_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(tmp_path / "photos", 2)
+    for name in ("copy.png", "another.png"):
+        picture(tmp_path / "photos" / name, 0)
+    run(*command(tmp_path))
+    said = capsys.readouterr().out
+    assert "4 files: 4 labeled" in said
+    assert "files with the content of another one, which is labeled once: 2\n2 images, " in said
+    run(*command(tmp_path, "--json"))
+    found = record(capsys)
+    assert (found["done"], found["images"], found["copies"]) == (4, 2, 2)
+
+
+def test_one_of_a_kind_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(tmp_path / "photos", 1)
+    (tmp_path / "classes.yaml").write_text("- cup\n")
+    run(*command(tmp_path, "--dry-run"))
+    said = capsys.readouterr().out
+    assert "1 file: 0 labeled" in said
+    assert "1 class, so 1 session of" in said
+    run(*command(tmp_path))
+    said = capsys.readouterr().out
+    assert "1 file: 1 labeled" in said
+    assert "\n1 image, 1 instance, 0 images to review" in said
+    assert "content of another one" not in said  # there are no copies
+
+
 def test_a_terminal_that_lacks_a_letter_gets_the_whole_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
