@@ -348,8 +348,9 @@ def test_ctrl_c_before_a_session_starts_is_told_in_a_word(
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
 
 
-def test_ctrl_c_while_the_command_line_is_imported_is_told_in_a_word(tmp_path: Path) -> None:
-    (tmp_path / "typer.py").write_text(CTRL_C)
+@pytest.mark.parametrize("module", ["typer", "rich"], ids=["the command line", "what prints its help"])
+def test_ctrl_c_while_something_is_imported_is_told_in_a_word(module: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text(CTRL_C)
     done = subprocess.run(
         [sys.executable, "-m", "maskpilot", "--help"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -32,12 +33,22 @@ __all__ = ["app", "main"]
 class _Commands(TyperGroup):
     """The commands, of which Ctrl-C is told: typer makes an exit code of it without a word."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        with _ctrl_c_told():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _ctrl_c_told():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("interrupted")
-            raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def _ctrl_c_told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise SystemExit(INTERRUPTED) from None
 
 
 app = typer.Typer(
