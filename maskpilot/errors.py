@@ -12,6 +12,7 @@
         ├── TrajectoryError      a recorded session that cannot be read
         ├── DatasetError         a data set or predictions that are missing, damaged or contradictory
         ├── SegmenterError       the segmenter failed
+        │   ├── SegmenterGone        no process holds the model any more
         │   ├── WeightsUnavailable   weights missing, gated or not a checkpoint of this model
         │   └── OutOfMemory          one request alone does not fit the device
         ├── PolicyError          the policy cannot go on (an endpoint that refuses for good, a replay used up)
@@ -43,6 +44,7 @@ __all__ = [
     "Recoverable",
     "RunFolderError",
     "SegmenterError",
+    "SegmenterGone",
     "SessionFailed",
     "TrajectoryError",
     "UnknownTool",
@@ -106,6 +108,10 @@ class DatasetError(Fatal):
 
 class SegmenterError(Fatal):
     """The segmenter failed on a request."""
+
+
+class SegmenterGone(SegmenterError):
+    """No process holds the model any more, for this image as little as for any other."""
 
 
 class WeightsUnavailable(SegmenterError):

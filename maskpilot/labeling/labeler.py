@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
-from maskpilot.errors import RunFolderError, SessionFailed
+from maskpilot.errors import RunFolderError, SegmenterGone, SessionFailed
 from maskpilot.images import LoadedImage
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.job import Job, label_image
@@ -94,6 +94,7 @@ class Labeler:
         Raises:
             RunFolderError: the session logs cannot be written.
             EndpointError: it refuses every image alike: a wrong key, no credit, no such model.
+            SegmenterGone: no image can be asked any more.
         """
         if seen.image is None or not self._claim(seen.image.sha256):
             return Result(seen.path, seen.file, failure=seen.failure)
@@ -121,8 +122,10 @@ class Labeler:
                 labels = self._attempt(seen.path, image)
             except RunFolderError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
+            except Exception as error:  # whatever it was: one image, one failure
                 cause = _cause(error)
+                if isinstance(cause, SegmenterGone):
+                    raise cause from error
                 wasted += unlogged(error) if isinstance(error, SessionFailed) else Usage()
                 if tries.may_be_mended(cause):
                     if not tries.wait():

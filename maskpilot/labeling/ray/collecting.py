@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.interrupts import ctrl_c
-from maskpilot.errors import InvalidInput, PolicyError, RunFolderError
+from maskpilot.errors import InvalidInput, PolicyError, RunFolderError, SegmenterGone
 from maskpilot.labeling.part import PARQUET, PENDING, Part
 from maskpilot.labeling.ray.records import read_part, settle
 from maskpilot.types import Usage
@@ -30,6 +30,14 @@ GRACE = 10.0
 TICK = 0.5
 """Seconds after which it is looked at whether the run was stopped, and what the processes say."""
 
+_PROBLEMS = {
+    "endpoint": PolicyError,
+    "folder": RunFolderError,
+    "segmenter": SegmenterGone,
+    "setup": InvalidInput,
+}
+"""What ends a run, as receipts call it."""
+
 
 def collect(labeled: Any, board: Any, part: Part) -> None:
     """Put into the books what the processes come to, until they are through or the run is stopped.
@@ -38,6 +46,7 @@ def collect(labeled: Any, board: Any, part: Part) -> None:
         RunFolderError: the run folder cannot be written.
         InvalidInput: a process lacks what it needs.
         PolicyError: the endpoint refuses every image alike, or Ray gave up.
+        SegmenterGone: all segmenters died for good.
     """
     try:
         _collect(labeled, board, part)
@@ -103,7 +112,7 @@ def _raise(problem: dict[str, str], part: Part) -> None:
     if kind == "unreachable":
         part.outage.ended_run = EndpointError(said)
         return
-    raise {"endpoint": PolicyError, "setup": InvalidInput, "folder": RunFolderError}[kind](said)
+    raise _PROBLEMS[kind](said)
 
 
 def _given_up(error: BaseException) -> PolicyError:

@@ -76,6 +76,7 @@ class OnRay:
             RunFolderError: the run folder cannot be written, or is not where all machines see it.
             InvalidInput: a manifest with content could not be read beside everything else.
             PolicyError: the endpoint refuses every image alike.
+            SegmenterGone: all segmenters died for good.
         """
         left = list(self._left(part))
         if not left or part.control.stopped:

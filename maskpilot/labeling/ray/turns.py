@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.exceptions import ActorDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
 
-from maskpilot.errors import SegmenterError
+from maskpilot.errors import SegmenterError, SegmenterGone
 
 __all__ = ["GONE", "About", "Turns", "common"]
 
@@ -67,7 +67,7 @@ class Turns:
         """The next one that lives: Ray refuses what comes while it makes a server anew, and does not wait.
 
         Raises:
-            SegmenterError: all have died for good, or none came back in time.
+            SegmenterGone: all have died for good, or none came back in time.
         """
         until = self._clock() + self._patience
         while True:
@@ -81,13 +81,17 @@ class Turns:
                 else:
                     return server
             if dead == self._count or self._clock() >= until:
-                raise gone(last) from last
+                raise SegmenterGone(f"{_died(last)}. The same command goes on") from last
             self._wait(PAUSE)
 
 
 def gone(error: Exception) -> SegmenterError:
-    """There is no server, as a person is told."""
-    return SegmenterError(
+    """Servers died again and again under one image, as a person is told."""
+    return SegmenterError(_died(error))
+
+
+def _died(error: Exception) -> str:
+    return (
         f"the segmenters' processes died, the last one with {type(error).__name__}; Ray's logs say why. "
         "Memory that is short is the usual cause: fewer segmenters a machine, or fewer sessions"
     )

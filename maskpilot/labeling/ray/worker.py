@@ -18,7 +18,7 @@ import ray
 
 from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
-from maskpilot.errors import Fatal, InvalidInput, RunFolderError
+from maskpilot.errors import Fatal, InvalidInput, RunFolderError, SegmenterGone
 from maskpilot.images import decode_image
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.job import Job
@@ -119,6 +119,8 @@ class SessionWorker:
                     results.append(result)
         except EndpointError as error:
             problem, kind = str(error), "endpoint"
+        except SegmenterGone as error:  # also where the command was killed, and Ray went with it
+            problem, kind = str(error), "segmenter"
         except RunFolderError as error:
             problem, kind = str(error), "folder"
         if self._outage.ended_run is not None:

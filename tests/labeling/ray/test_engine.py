@@ -16,7 +16,7 @@ pytest.importorskip("ray")
 from PIL import Image
 
 from maskpilot.agent.mllm.settings import MllmSettings
-from maskpilot.errors import InvalidInput, PolicyError
+from maskpilot.errors import InvalidInput, PolicyError, SegmenterGone
 from maskpilot.labeling.part import PARQUET, Part
 from maskpilot.labeling.plan import Ended, Outcome, Plan
 from maskpilot.labeling.progress import Standing
@@ -208,6 +208,21 @@ def test_ctrl_c_ends_it_and_the_same_call_goes_on(servers: list[Any], images: Pa
     assert (last.ended, last.done, last.failed) == (Ended.complete, MANY, 1)
     locally(images, tmp_path / "local")
     assert held(out) == held(tmp_path / "local")
+
+
+def test_segmenters_that_are_gone_for_good_are_no_images_fault(
+    cluster: Any, servers: list[Any], images: Path, tmp_path: Path
+) -> None:
+    doomed = start_servers(fake_segmenter, 1, num_cpus=0.1)
+    engine = OnRay(Cluster(rows=1), doomed, red_things)
+    plan = Plan(images, red_things(engine.segmenter()))
+    cluster.kill(doomed[0])
+    with pytest.raises(SegmenterGone, match=r"processes died.*same command goes on"):
+        run_labeling(plan, tmp_path / "run", engine=engine)
+    assert [path for path, _ in failures(tmp_path / "run")] in ([], ["03.png"])
+    assert run(servers, images, tmp_path / "run").ended is Ended.complete
+    locally(images, tmp_path / "local")
+    assert held(tmp_path / "run") == held(tmp_path / "local")
 
 
 def test_an_endpoint_that_refuses_everybody_ends_the_run(

@@ -8,7 +8,7 @@ pytest.importorskip("ray")
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError
 
-from maskpilot.errors import SegmenterError
+from maskpilot.errors import SegmenterError, SegmenterGone
 from maskpilot.labeling.ray.turns import About, Turns, common
 
 pytestmark = pytest.mark.ray
@@ -58,14 +58,14 @@ def test_nobody_waits_while_another_one_lives(error: Exception) -> None:
 
 def test_servers_that_are_gone_for_good_are_not_waited_for() -> None:
     cluster = Cluster({"a": 1000, "b": 1000}, ActorDiedError())
-    with pytest.raises(SegmenterError, match="processes died, the last one with ActorDiedError"):
+    with pytest.raises(SegmenterGone, match="processes died, the last one with ActorDiedError"):
         cluster.turns().living()
     assert cluster.now == 0
 
 
 def test_patience_ends() -> None:
     cluster = Cluster({"a": 1000})
-    with pytest.raises(SegmenterError, match="processes died"):
+    with pytest.raises(SegmenterGone, match=r"processes died.*same command goes on"):
         cluster.turns(patience=30).living()
     assert cluster.now == 30
 
