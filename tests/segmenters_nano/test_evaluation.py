@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from maskpilot.scenes import Scene, find, make_scene, read_phrase
-from maskpilot.segmenters.nano.evaluate import Gate, evaluate, gates, to_json
+from maskpilot.segmenters.nano.evaluate import evaluate, to_json
 from maskpilot.segmenters.nano.evaluation import tasks
+from maskpilot.segmenters.nano.evaluation.gates import Bound, gates, goals
 from maskpilot.segmenters.nano.evaluation.measures import Counts, auroc, compare, interval, ious, total
 from maskpilot.segmenters.nano.evaluation.pairs import ATTRIBUTES, attribute_pairs, object_pairs, tell_apart
 from maskpilot.types import Detections, PromptState
@@ -18,30 +19,35 @@ SCENES = [make_scene(seed) for seed in range(12)]
 
 
 class Ideal:
-    """Knows the scenes: answers phrases exactly, and boxes by the kind of the object in them."""
+    """Knows the scenes: answers phrases exactly, and boxes by the kind of the object in them.
+
+    Args:
+        blind: attributes that it does not see.
+        reads: whether it understands phrases at all.
+    """
 
     name = "ideal"
     provenance: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, scenes: list[Scene], *, blind: tuple[str, ...] = ()) -> None:
+    def __init__(self, scenes: list[Scene], *, blind: tuple[str, ...] = (), reads: bool = True) -> None:
         self.scenes = {scene.pixels.tobytes(): scene for scene in scenes}
-        self.blind = blind
+        self.blind, self.reads = blind, reads
 
     def open(self, image: Image.Image) -> "IdealSession":
-        return IdealSession(self.scenes[np.asarray(image).tobytes()], self.blind)
+        return IdealSession(self.scenes[np.asarray(image).tobytes()], self.blind, reads=self.reads)
 
     def close(self) -> None:
         """Nothing to release."""
 
 
 class IdealSession:
-    def __init__(self, scene: Scene, blind: tuple[str, ...]) -> None:
-        self.scene, self.blind = scene, blind
+    def __init__(self, scene: Scene, blind: tuple[str, ...], *, reads: bool) -> None:
+        self.scene, self.blind, self.reads = scene, blind, reads
         self.size = (scene.width, scene.height)
 
     def segment(self, prompts: PromptState) -> Detections:
         found: set[int] = set()
-        phrase = read_phrase(prompts.text) if prompts.text else None
+        phrase = read_phrase(prompts.text) if prompts.text and self.reads else None
         if phrase is not None:
             for name in self.blind:
                 phrase = phrase.saying(name, None)  # type: ignore[arg-type]
@@ -137,8 +143,14 @@ def test_boxes_of_an_ideal_segmenter() -> None:
     assert scored["box only"].counts.f1 == 1.0
     assert scored["box only"].naive["everything of the same shape"].f1 < 1.0
     assert scored["text + negative"].counts.f1 == 1.0
-    assert scored["text + negative"].share("the object goes") == 1.0
-    assert scored["text + negative"].share("the right ones stay") == 1.0
+    assert scored["text + negative"].share(tasks.GOES) == 1.0
+    assert scored["text + negative"].share(tasks.STAY) == 1.0
+
+
+def test_a_box_on_what_the_text_missed_brings_back_all_of_its_kind() -> None:
+    scored = tasks.boxes(Ideal(SCENES, reads=False), SCENES)["text + positive"]
+    assert scored.share(tasks.FOUND) == 1.0
+    assert (scored.share(tasks.KIN_FOUND_BEFORE), scored.share(tasks.KIN_FOUND)) == (0.0, 1.0)
 
 
 def test_all_figures_come_with_gates_and_are_json() -> None:
@@ -149,13 +161,18 @@ def test_all_figures_come_with_gates_and_are_json() -> None:
     assert {"text: F1", "box only: F1", "text + negative: F1", "2:1: F1", "1:2: F1"} <= names
     passed = {gate.name for gate in gates(figures) if gate.passed}
     assert passed <= {"2:1: F1", "1:2: F1"}  # which hold the model against itself alone
+    reached = {goal.name for goal in goals(figures) if goal.passed}
+    assert not {
+        name for name in reached if name.startswith(("phrases", "positive box", "negative box", "box"))
+    }
+    assert {"absent colour: shown", "compositional, one shot: IoU"} <= reached  # who finds nothing has these
     assert set(figures["thresholds"]) == {f"0.{tenth}" for tenth in range(1, 10)}
     assert json.loads(to_json(figures))["exemplars"]["text + negative"]["f1_interval"] == [None, None]
 
 
 @pytest.mark.parametrize(("value", "passed"), [(0.96, True), (0.94, False), (float("nan"), False)])
 def test_a_gate_is_passed_from_its_limit_on(value: float, passed: bool) -> None:
-    assert Gate("colour", value, 0.95, "chance").passed == passed
+    assert Bound("colour", value, 0.95, "chance").passed == passed
 
 
 class FindsNothing:

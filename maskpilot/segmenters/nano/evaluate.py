@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,11 +20,10 @@ import typer
 
 from maskpilot.segmenters.base import Segmenter
 from maskpilot.segmenters.load import load_nano
+from maskpilot.segmenters.nano.evaluation.gates import Bound, gates, goals
 from maskpilot.segmenters.nano.evaluation.measures import interval
 from maskpilot.segmenters.nano.evaluation.pairs import tell_apart
 from maskpilot.segmenters.nano.evaluation.tasks import (
-    BOX_IGNORED,
-    SAME_SHAPE,
     Tally,
     boxes,
     compositional,
@@ -34,34 +33,13 @@ from maskpilot.segmenters.nano.evaluation.tasks import (
 )
 from maskpilot.types import PromptState
 
-__all__ = ["Gate", "evaluate", "gates", "to_json"]
+__all__ = ["evaluate", "to_json"]
 
 FIRST_SEED = 90_000_000
 """Far from the seeds that training draws."""
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-AUROC_GATE, ASPECT_GATE = 0.95, 0.05
 ASPECTS = {"1:1": (256, 256), "2:1": (360, 180), "1:2": (180, 360)}
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A figure without which no weights ship.
-
-    Attributes:
-        value: the model's.
-        limit: what it is held against; naive: whose answer that is.
-    """
-
-    name: str
-    value: float
-    limit: float
-    naive: str
-    lower_is_better: bool = False
-
-    @property
-    def passed(self) -> bool:
-        return self.value <= self.limit if self.lower_is_better else self.value >= self.limit
 
 
 def evaluate(segmenter: Segmenter, *, count: int = 500, seed: int = 0) -> dict[str, Any]:
@@ -70,6 +48,7 @@ def evaluate(segmenter: Segmenter, *, count: int = 500, seed: int = 0) -> dict[s
     Args:
         count: held-out scenes for phrases and attributes; the other tasks use half of them.
     """
+    speed = _speed(segmenter)  # first: what the process needs at its peak is not what measuring it needs
     half = max(1, count // 2)
     text = phrases(segmenter, held_out(count, first=FIRST_SEED), seed=seed)
     exemplars = boxes(segmenter, held_out(half, first=FIRST_SEED), seed=seed)
@@ -93,30 +72,8 @@ def evaluate(segmenter: Segmenter, *, count: int = 500, seed: int = 0) -> dict[s
             for level, counts in curve.items()
         },
         "one_shot_compositional_iou": statistics.fmean(one_shot),
-        "speed": _speed(segmenter),
+        "speed": speed,
     }
-
-
-def gates(figures: dict[str, Any]) -> list[Gate]:
-    """What the figures are held against."""
-    found = [
-        Gate(f"{name}: AUROC, {level}", result[level], AUROC_GATE, "chance is 0.5")
-        for name, result in figures["attributes"].items()
-        for level in ("image", "instance")
-    ]
-    text, exemplars = figures["phrases"]["all"], figures["exemplars"]
-    found += [Gate("text: F1", text["f1"], limit, naive) for naive, limit in text["naive"].items()]
-    for name, naive in (("box only", SAME_SHAPE), ("text + negative", BOX_IGNORED)):
-        # A model that finds nothing gives no chance to take something away: that is no pass.
-        limit = exemplars[name]["naive"].get(naive, math.nan)
-        found.append(Gate(f"{name}: F1", exemplars[name]["f1"], limit, naive))
-    square = figures["aspects"]["1:1"]
-    found += [
-        Gate(f"{name}: F1", value, square - ASPECT_GATE, "square images less 0.05")
-        for name, value in figures["aspects"].items()
-        if name != "1:1"
-    ]
-    return found
 
 
 def to_json(figures: Mapping[str, Any]) -> str:
@@ -143,6 +100,7 @@ def _figures(tally: Tally) -> dict[str, Any]:
         "images": len(tally.model),
         "naive": {name: counts.f1 for name, counts in tally.naive.items()},
         "shares": {name: tally.share(name) for name in tally.shares},
+        "out_of": {name: out_of for name, (_, out_of) in tally.shares.items()},
     }
 
 
@@ -170,12 +128,12 @@ def _timed(call: Callable[[Given], Made], given: Given) -> tuple[Made, float]:
     return made, time.perf_counter() - started
 
 
-def _table(found: Sequence[Gate]) -> str:
-    lines = []
-    for gate in found:
-        verdict = "pass" if gate.passed else "FAIL"
-        lines.append(f"{verdict}  {gate.name:30} {gate.value:.3f}   against {gate.limit:.3f}  ({gate.naive})")
-    return "\n".join(lines)
+def _table(bounds: Sequence[Bound]) -> str:
+    return "\n".join(
+        f"{'pass' if bound.passed else 'FAIL'}  {bound.name:52} {bound.value:8.3f}   against "
+        f"{bound.limit:8.3f}  ({bound.source})"
+        for bound in bounds
+    )
 
 
 def main(
@@ -185,17 +143,18 @@ def main(
     scenes: Annotated[int, typer.Option(help="Held-out scenes.")] = 500,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
-    """Print the gates and figures; exit code 1 where a gate is not passed."""
+    """Print the gates, the goals and the figures; exit code 1 where a gate is not passed."""
     figures = evaluate(load_nano(checkpoint), count=scenes)
-    found = gates(figures)
-    passed = all(gate.passed for gate in found)
+    held = {"gates": gates(figures), "goals": goals(figures)}
     if as_json:
-        figures["gates"] = [asdict(gate) | {"passed": gate.passed} for gate in found]
+        for name, bounds in held.items():
+            figures[name] = [asdict(bound) | {"passed": bound.passed} for bound in bounds]
         sys.stdout.write(to_json(figures) + "\n")
     else:
-        typer.echo(_table(found))
+        for name, bounds in held.items():
+            typer.echo(f"{name}\n{_table(bounds)}\n")
         typer.echo(to_json(figures))
-    raise typer.Exit(0 if passed else 1)
+    raise typer.Exit(0 if all(bound.passed for bound in held["gates"]) else 1)
 
 
 if __name__ == "__main__":

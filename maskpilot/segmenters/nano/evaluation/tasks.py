@@ -15,7 +15,12 @@ from maskpilot.types import Detections, Exemplar, PromptState
 
 __all__ = [
     "BOX_IGNORED",
+    "FOUND",
+    "GOES",
+    "KIN_FOUND",
+    "KIN_FOUND_BEFORE",
     "SAME_SHAPE",
+    "STAY",
     "Tally",
     "boxes",
     "compositional",
@@ -26,6 +31,11 @@ __all__ = [
 
 SAME_SHAPE, BOX_IGNORED = "everything of the same shape", "perfect text, the box ignored"
 """Naive answers to exemplars."""
+FOUND, KIN_FOUND = "the missed object is found", "others of its kind are found"
+KIN_FOUND_BEFORE = "others of its kind are found by the text alone"
+MISSED_KIN_FOUND = "others of its kind that the text missed are found"
+GOES, STAY = "the object goes", "the right ones stay"
+"""What a box should do; `Tally.shares` says how often it did."""
 
 Set = frozenset[int]
 LEVELS = tuple(round(0.1 * step, 1) for step in range(1, 10))
@@ -157,9 +167,11 @@ def _positive(
     index = int(rng.choice(missed))
     found = session.segment(replace(text, boxes=(Exemplar(scene.objects[index].box, positive=True),)))
     after = _found(scene, found)
-    kin = [other for other in missed if other in _kind_of(scene, index) and other != index]
-    tally.note("the object is found", [index in after])
-    tally.note("others of its kind that were missed are found", [other in after for other in kin])
+    kin = _kind_of(scene, index) - {index}
+    tally.note(FOUND, [index in after])
+    tally.note(KIN_FOUND_BEFORE, [other in before for other in kin])
+    tally.note(KIN_FOUND, [other in after for other in kin])
+    tally.note(MISSED_KIN_FOUND, [other in after for other in kin.intersection(missed)])
     wanted = frozenset(query.answer) | _kind_of(scene, index)
     tally.model.append(compare(_overlaps(scene, found, tuple(sorted(wanted)))))
     tally.guess("what the text found before", before, wanted)
@@ -178,8 +190,8 @@ def _negative(
     wanted = frozenset(query.answer) - _kind_of(scene, index)
     found = session.segment(replace(text, boxes=(Exemplar(scene.objects[index].box, positive=False),)))
     after = _found(scene, found)
-    tally.note("the object goes", [index not in after])
-    tally.note("the right ones stay", [other in after for other in before & wanted])
+    tally.note(GOES, [index not in after])
+    tally.note(STAY, [other in after for other in before & wanted])
     tally.model.append(compare(_overlaps(scene, found, tuple(sorted(wanted)))))
     tally.guess(BOX_IGNORED, frozenset(query.answer), wanted)
 
