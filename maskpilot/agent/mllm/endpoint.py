@@ -35,14 +35,17 @@ class Endpoint:
     key: str = field(repr=False)
 
     @classmethod
-    def of(cls, base_url: str | None, api_key: str | None) -> Endpoint:
+    def of(cls, base_url: str | None, api_key: str | None, key_name: str) -> Endpoint:
         """What was given, else `OPENAI_BASE_URL` and `OPENAI_API_KEY`, else OpenAI itself.
+
+        `key_name` is the environment variable that the key is from, for what errors advise.
 
         Raises:
             InvalidInput: no key where one is needed, or a URL or key that cannot be used.
         """
-        url = _checked_url((base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).strip())
-        endpoint = cls(url, _checked_key((api_key or os.environ.get("OPENAI_API_KEY") or "").strip()))
+        url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).strip()
+        key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+        endpoint = cls(_checked_url(url, key_name), _checked_key(key, key_name))
         if not endpoint.key and endpoint.is_openai:
             raise InvalidInput(
                 "no API key: set OPENAI_API_KEY, or name another endpoint with --base-url or OPENAI_BASE_URL"
@@ -92,7 +95,7 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, key_name: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -104,16 +107,16 @@ def _checked_url(url: str) -> str:
         )
     if "@" in parts.netloc:
         raise InvalidInput(
-            f"base URL {shown_url(url)}: holds a user name or password; put the key into OPENAI_API_KEY"
+            f"base URL {shown_url(url)}: holds a user name or password; put the key into {key_name}"
         )
     return url
 
 
-def _checked_key(key: str) -> str:
+def _checked_key(key: str, key_name: str) -> str:
     """What a header cannot hold is refused here: later it would be quoted in an error."""
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise InvalidInput(
             "the API key holds characters that no key has (a space, a line break, or not ASCII); "
-            "copy it into OPENAI_API_KEY again"
+            f"copy it into {key_name} again"
         )
     return key

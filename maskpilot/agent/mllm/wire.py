@@ -75,7 +75,7 @@ class OpenAIWire:
             raise InvalidInput("no model is named; pass --model or set MASKPILOT_MODEL")
         if api not in ("auto", "chat", "responses"):
             raise InvalidInput(f"api: expected auto, chat or responses, got {api!r}")
-        endpoint = Endpoint.of(base_url, api_key)
+        endpoint = Endpoint.of(base_url, api_key, key_name)
         self.model = model
         self.base_url = endpoint.shown
         self.api = ("responses" if endpoint.is_openai else "chat") if api == "auto" else api

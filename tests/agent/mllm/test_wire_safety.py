@@ -115,6 +115,16 @@ def test_a_key_that_no_header_holds_is_refused_and_not_shown(key: str) -> None:
     assert "canary" not in told(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "key"), [(f"http://user:{CANARY}@127.0.0.1:1/v1", "x"), ("http://127.0.0.1:1/v1", f"{CANARY} 1")]
+)
+def test_what_is_wrong_with_a_key_is_told_with_the_variable_that_holds_it(url: str, key: str) -> None:
+    with pytest.raises(InvalidInput, match="into GEMINI_API_KEY") as caught:
+        OpenAIWire("m1", base_url=url, api_key=key, key_name="GEMINI_API_KEY")
+    assert CANARY not in told(caught.value)
+    assert "OPENAI_API_KEY" not in str(caught.value)
+
+
 def test_a_placeholder_for_a_key_is_no_secret() -> None:
     with pytest.raises(PolicyError, match="ollama does not know that"):
         sent([error(404, "ollama does not know that")], api_key="ollama")
