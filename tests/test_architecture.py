@@ -12,7 +12,7 @@ from maskpilot import errors
 
 PACKAGE = Path(maskpilot.__file__).parent
 STOREYS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "types"}),
+    frozenset({"errors", "types", "wording"}),
     frozenset({"lines", "masks", "scenes"}),
     frozenset({"images", "prompts", "render", "segmenters", "tools", "trajectory"}),
     frozenset({"agent", "annotations", "runfolder"}),

@@ -205,6 +205,13 @@ def test_replay_gives_the_same_masks_bit_for_bit(
     }
 
 
+def test_one_round_is_told_as_one(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refine(photo, tmp_path / "run", "--max-rounds", 1)
+    assert " after 1 round (max_rounds" in capsys.readouterr().out
+    run("replay", tmp_path / "run")
+    assert "the same bit for bit: 1 of 1 round\n" in capsys.readouterr().err
+
+
 def test_replay_tells_which_round_differs(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,7 +222,7 @@ def test_replay_tells_which_round_differs(
     step["instances"] = step["instances"][1:]
     steps.write_text("\n".join([lines[0], json.dumps(step), *lines[2:]]) + "\n")
     run("replay", tmp_path / "run", code=1)
-    assert "rounds 1 give other masks" in capsys.readouterr().err
+    assert "other masks than recorded: round 1" in capsys.readouterr().err
 
 
 def test_the_oracle_pilots_with_the_truth_from_an_image(

@@ -53,7 +53,7 @@ def test_a_check(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_faint_predictions_are_told(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("score", "coco", "--path", coco, "--predictions", results(coco, score=0.3))
-    assert "1 predictions score below 0.5" in capsys.readouterr().out
+    assert "1 prediction scored below 0.5" in capsys.readouterr().out
 
 
 def test_scores(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,7 @@ def test_scores(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("score", "coco", "--path", coco, "--predictions", results(coco))
     printed = capsys.readouterr().out
     assert "AP" in printed
-    assert "5 samples have no prediction" in printed
+    assert "5 samples without a prediction" in printed
     assert printed.startswith("coco: 6 samples")  # no blank where a split would stand
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-__all__ = ["INTERRUPTED", "Every", "counted", "fail", "print_json", "printable", "say", "tell_log"]
+__all__ = ["INTERRUPTED", "Every", "fail", "print_json", "printable", "say", "tell_log"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -64,11 +64,6 @@ def print_json(record: dict[str, Any]) -> None:
 def fail(message: str, *, code: int = 1) -> NoReturn:
     say(f"error: {message}")
     raise SystemExit(code)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """How many there are of something: "1 file", "1,200 files"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def printable(text: str) -> str:

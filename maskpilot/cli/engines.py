@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskpilot.cli.console import say
+from maskpilot.wording import counted
 
 if TYPE_CHECKING:
     from maskpilot.labeling.part import Engine
@@ -94,7 +95,7 @@ def _on_ray(
     say("waiting for Ray ...")
     with connected(cluster, made) as servers:
         engine = OnRay(cluster, servers, recipe, listed)
-        say(f"loading the segmenter {made.name}, {len(servers)} times ...")
+        say(f"loading the segmenter {made.name}, {counted(len(servers), 'time')} ...")
         yield engine.segmenter(), engine
 
 

@@ -11,20 +11,21 @@ import typer
 
 from maskpilot.cli.console import Every, print_json, printable, say
 from maskpilot.cli.options import JsonOption
+from maskpilot.wording import counted
 
 __all__ = ["export"]
 
 NOTICES = {
-    "instances_not_sure": "{} instances left out: not sure",
-    "images_not_asked_for": "{} images left out: nothing to look at",
-    "doubtful": "{} times, there may be more of a class on an image than is exported",
-    "images_not_labeled": "{} images are missing: they could not be labeled",
-    "images_moved": "{} files are gone, but their images are exported from others with the same content",
-    "renamed": "{} images are called something else here: names.json",
-    "turned": "{} images are stored lying (EXIF): labels fit the upright image, so readers must turn it",
-    "symbolic_links": "{} images are symbolic links, since hard ones were refused",
+    "instances_not_sure": ("instance", "left out: not sure"),
+    "images_not_asked_for": ("image", "left out: nothing to look at"),
+    "doubtful": ("time", "there may be more of a class on an image than is exported"),
+    "images_not_labeled": ("image", "missing: could not be labeled"),
+    "images_moved": ("file", "gone: exported from others with the same content"),
+    "renamed": ("image", "called something else here: names.json"),
+    "turned": ("image", "stored lying (EXIF): labels fit the upright image, so readers must turn it"),
+    "symbolic_links": ("image", "linked by symbolic links, since hard ones were refused"),
 }
-"""What is told of an account where the figure is not 0."""
+"""What is told of an account where the figure is not 0: what it counts, and what about it."""
 
 
 class FormatName(StrEnum):
@@ -136,13 +137,13 @@ def _lines(account: dict[str, Any]) -> Iterator[str]:
     """What a person should know beside the table."""
     splits = ", ".join(f"{count} {split}" for split, count in account["splits"].items())
     split = f" ({splits})" if splits else ""
-    yield f"{account['pictures']} images{split}, {account['negatives']} of them without labels"
+    yield f"{counted(account['pictures'], 'image')}{split}, {account['negatives']:,} without labels"
     if account["loss"]["changed"] or account["loss"]["lost"]:
         yield f"{account['format']}: {account['limits']}"
     counts = {**account, "doubtful": sum(account["doubtful"].values())}
-    for name, words in NOTICES.items():
+    for name, (noun, words) in NOTICES.items():
         if counts[name]:
-            yield words.format(counts[name])
+            yield f"{counted(counts[name], noun)} {words}"
 
 
 def _one_line(text: str) -> str:

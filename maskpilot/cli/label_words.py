@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskpilot.cli.console import counted, print_json, printable
+from maskpilot.cli.console import print_json, printable
+from maskpilot.wording import counted
 
 if TYPE_CHECKING:
     from maskpilot.labeling.estimate import Expected, Prospects
@@ -142,7 +143,7 @@ def _of_files(found: Survey, left_out: Mapping[str, int], classes: int) -> Itera
     least = "" if found.all_compared else "at least "
     yield f"{COPIES}: {least}{found.duplicates:,}"
     if found.checked:
-        yield f"{len(found.unreadable)} of {found.checked} files that were tried cannot be read"
+        yield f"tried {counted(found.checked, 'file')}: {len(found.unreadable):,} cannot be read"
     for path, error in list(found.unreadable.items())[:LISTED]:
         yield f"  {_line(path)}: {_line(error)}"
     sessions = counted(found.left * classes, "session")

@@ -36,6 +36,7 @@ from maskpilot.cli.options import (
     ToolSet,
     budget_of,
 )
+from maskpilot.wording import counted
 
 if TYPE_CHECKING:
     from maskpilot.agent import Policy
@@ -177,9 +178,9 @@ def replay(
             {"run_dir": str(run), "rounds": rounds, "identical": not differing, "differing": differing}
         )
     else:
-        say(f"{rounds - len(differing)} of {rounds} rounds are the same bit for bit")
+        say(f"the same bit for bit: {rounds - len(differing)} of {counted(rounds, 'round')}")
     if differing:
-        fail(f"rounds {', '.join(str(index + 1) for index in differing)} give other masks than recorded")
+        fail(f"other masks than recorded: {', '.join(f'round {index + 1}' for index in differing)}")
 
 
 def _policy(
@@ -215,7 +216,7 @@ class _Rounds:
             calls = ", ".join(call.name for call in step.decision.calls) or "no call"
             problems = (*step.errors, *step.decision.objections)
             said = f"; {problems[0]}" if problems else ""
-            say(f"round {step.index + 1}: {calls}; {len(step.instances)} masks{said}")
+            say(f"round {step.index + 1}: {calls}; {counted(len(step.instances), 'mask')}{said}")
 
     def end(self, ending: object) -> None: ...
 
@@ -230,6 +231,7 @@ def _summary(trajectory: Trajectory, out: Path) -> None:
         said = f"{ending.stop.value}, {ending.verdict.value}" + (
             f": {ending.reason}" if ending.reason else ""
         )
-        masks, rounds = len(trajectory.result), len(trajectory.steps)
-        console.print(Text(f"{masks} masks after {rounds} rounds ({printable(said)})"))
+        masks = counted(len(trajectory.result), "mask")
+        rounds = counted(len(trajectory.steps), "round")
+        console.print(Text(f"{masks} after {rounds} ({printable(said)})"))
     console.print(Text(printable(f"report: {out / 'report.html'}")), soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 
 from maskpilot.cli.console import Every, print_json, printable, say
 from maskpilot.cli.options import JsonOption, refuse
+from maskpilot.wording import counted
 
 __all__ = ["datasets", "score"]
 
@@ -107,7 +108,7 @@ def _print_check(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     for name, value in record["dataset"].items():
         console.print(Text(f"{name}: {value}"))
-    console.print(f"{record['samples']} samples on {record['images']} images")
+    console.print(f"{counted(record['samples'], 'sample')} on {counted(record['images'], 'image')}")
     for one in record["first"]:
         query = " ".join(one["query"].split())[:80]
         console.print(Text(printable(f"sample {one['sample']}, image {one['image_id']}: {query}")))
@@ -115,7 +116,8 @@ def _print_check(record: dict[str, Any]) -> None:
         console.print(Text(f"{tag}: " + ", ".join(f"{value} {count}" for value, count in values.items())))
     for fault in record["faults"]:
         say(f"fault: {fault}")
-    console.print(f"{len(record['faults'])} faults in {record['looked_at']} samples looked at")
+    faults, samples = counted(len(record["faults"]), "fault"), counted(record["looked_at"], "sample")
+    console.print(f"{faults} in {samples} looked at")
 
 
 def _print_scores(record: dict[str, Any]) -> None:
@@ -135,16 +137,15 @@ def _print_scores(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     facts = record["dataset"]
     named = f"{facts['name']} {facts['split']}" if "split" in facts else facts["name"]
-    console.print(Text(f"{named}: {record['samples']} samples"))
+    console.print(Text(f"{named}: {counted(record['samples'], 'sample')}"))
     if "simulated" in facts:
         console.print(Text(f"simulated: {facts['simulated']}"))
     console.print(table)
     if record["without_predictions"]:
-        console.print(f"{record['without_predictions']} samples have no prediction: scored as nothing found")
+        samples = counted(record["without_predictions"], "sample")
+        console.print(f"{samples} without a prediction: scored as nothing found")
     if record["below_threshold"]:
-        console.print(
-            f"{record['below_threshold']} predictions score below {record['threshold']:g}: "
-            "in no number but AP (--threshold)"
-        )
+        below = counted(record["below_threshold"], "prediction")
+        console.print(f"{below} scored below {record['threshold']:g}: in no number but AP (--threshold)")
     for name, count in record["left_out"].items():
-        console.print(f"{count} {name}: left out")
+        console.print(f"left out: {count:,} ({name})")

@@ -14,6 +14,7 @@ from maskpilot.evals.notices import run_notices
 from maskpilot.evals.run import Run
 from maskpilot.evals.statistics import Estimate, paired_mean, paired_sums
 from maskpilot.evals.types import SampleScore
+from maskpilot.wording import counted
 
 __all__ = ["Comparison", "Difference", "compare", "comparison_record"]
 
@@ -159,7 +160,7 @@ def _other_truths(first: Run, second: Run) -> list[str]:
     others = {outcome.score.sample: outcome.truth for outcome in second.outcomes}
     pairs = [(outcome.truth, others.get(outcome.score.sample, "")) for outcome in first.outcomes]
     count = sum(bool(one and other) and one != other for one, other in pairs)
-    return [f"dataset.truths: other ones for {count} samples"] if count else []
+    return [f"dataset.truths: other ones for {counted(count, 'sample')}"] if count else []
 
 
 def _official(metric: Metric, pairs: Sequence[Pair]) -> Estimate | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from maskpilot.evals.run import Run
 from maskpilot.report.session import notices
+from maskpilot.wording import counted
 
 __all__ = ["run_notices"]
 
@@ -22,12 +23,12 @@ def run_notices(run: Run) -> list[str]:
             f"AP is over the classes asked for, of absent ones {absent} an image: it is not COCO's AP."
         )
     if not run.complete:
-        found.append(f"Unfinished: {len(run.outcomes)} of {run.total} samples so far.")
+        found.append(f"Unfinished: {len(run.outcomes)} of {counted(run.total, 'sample')} so far.")
     if run.failed:
         unknown = sum(outcome.worst is None for outcome in run.failed)
-        how = "are in none of the means"
+        how = "in none of the means"
         if run.failures_as_zero:
-            how = "count as the worst answer"
+            how = "counted as the worst answer"
             how += f", but for {unknown} whose truth is not known" if unknown else ""
-        found.append(f"{len(run.failed)} of {len(run.outcomes)} samples failed; they {how}.")
+        found.append(f"{len(run.failed)} of {counted(len(run.outcomes), 'sample')} failed: {how}.")
     return found

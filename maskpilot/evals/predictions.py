@@ -15,6 +15,7 @@ from maskpilot.evals.exported import Instances
 from maskpilot.evals.types import Dataset, Sample
 from maskpilot.images import load_truth
 from maskpilot.types import Instance, Mask
+from maskpilot.wording import counted
 
 __all__ = ["MaskFolder", "Predictions", "Results", "read_predictions"]
 
@@ -111,7 +112,7 @@ class MaskFolder:
         if unknown:
             raise DatasetError(
                 f"{path / unknown[0]}.png: no sample {unknown[0]!r} in {dataset.name}{_split(dataset)}"
-                + (f", nor for {len(unknown) - 1} other files" if len(unknown) > 1 else "")
+                + (f", nor for {counted(len(unknown) - 1, 'other file')}" if len(unknown) > 1 else "")
             )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maskpilot.crew.progress import eta, span
+from maskpilot.wording import counted
 
 __all__ = ["Standing"]
 
@@ -49,7 +50,7 @@ class Standing:
             f"{self.done} done",
             f"{self.failed} failed",
             f"mean IoU {self.mean:.3f}" if self.mean is not None else "",
-            f"{self.tokens:,} tokens" if self.tokens else "",
+            counted(self.tokens, "token") if self.tokens else "",
             f"cost {self.cost:.4g}" if self.cost is not None else "",
             f"{span(to_go)} to go" if to_go is not None and self.left else "",
         ]

@@ -22,6 +22,7 @@ from maskpilot.evals.results import RESULTS, Outcome, ResultsFile
 from maskpilot.evals.run import Run, read_run
 from maskpilot.evals.types import Dataset, Sample
 from maskpilot.runfolder import RUN, RunFolder, locked, versions
+from maskpilot.wording import counted
 
 __all__ = ["check_folder", "run_eval"]
 
@@ -103,7 +104,7 @@ def _check_truths(dataset: Dataset, samples: Sequence[Sample], known: Sequence[O
                 changed.append(outcome.score.sample)
     if changed:
         raise RunFolderError(
-            f"{path}: {len(changed)} of its samples were scored by other truths than the data set has now "
+            f"{path}: scored {counted(len(changed), 'sample')} by other truths than the data set has now "
             f"({', '.join(changed[:NAMED])}{', ...' if len(changed) > NAMED else ''}); scores by old and new "
             "ones do not go together: put the earlier annotations back, or use another folder"
         )

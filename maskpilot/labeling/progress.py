@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maskpilot.crew.progress import eta, span
+from maskpilot.wording import counted
 
 __all__ = ["Standing"]
 
@@ -66,8 +67,8 @@ class Standing:
             f"{span(to_go)} to go" if to_go is not None and self.left else "",
             f"cost {self.cost:.4g}{more}" if self.cost is not None else "",
             f"{self.review} to review",
-            f"{self.instances:,} instances",
+            counted(self.instances, "instance"),
             f"{self.rounds / self.images:.1f} rounds an image" if self.images else "",
-            f"{self.tokens:,} tokens" if self.tokens else "",
+            counted(self.tokens, "token") if self.tokens else "",
         ]
         return ", ".join(part for part in parts if part)

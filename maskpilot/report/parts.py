@@ -9,8 +9,9 @@ from maskpilot.render import colour
 from maskpilot.report.markup import Markup, tag
 from maskpilot.trajectory import Changes
 from maskpilot.types import Instance
+from maskpilot.wording import counted
 
-__all__ = ["count", "facts", "instance_table", "numbers", "words"]
+__all__ = ["facts", "instance_table", "numbers", "words"]
 
 LONG = 1200
 """Longer text is folded away behind its beginning."""
@@ -42,15 +43,10 @@ def instance_table(instances: Sequence[Instance], changed: Changes, locked: Sequ
     rows = [_row(instance, changed, locked) for instance in instances]
     return tag(
         "details",
-        tag("summary", count(len(instances), "mask")),
+        tag("summary", counted(len(instances), "mask")),
         tag("div", tag("table", head, *rows), class_="wide"),
         open="" if len(instances) <= OPEN else None,
     )
-
-
-def count(number: int, noun: str) -> str:
-    """`1 mask`, `2 masks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def numbers(values: Sequence[float]) -> str:

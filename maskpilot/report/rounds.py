@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from PIL import Image
 
 from maskpilot.report.markup import Markup, join, tag
-from maskpilot.report.parts import count, facts, instance_table, numbers, words
+from maskpilot.report.parts import facts, instance_table, numbers, words
 from maskpilot.report.pictures import data_uri, round_picture, zoom_picture
 from maskpilot.trajectory import Changes, Step, changes
 from maskpilot.types import Box, Instance, ToolCall
+from maskpilot.wording import counted
 
 __all__ = ["round_card"]
 
@@ -57,7 +58,7 @@ def _figure(steps: Sequence[Step], index: int, image: Image.Image | None, change
     step = steps[index]
     if image is None:
         return None
-    caption = f"{count(len(step.instances), 'mask')} after this round"
+    caption = f"{counted(len(step.instances), 'mask')} after this round"
     if index and _same_picture(steps[index - 1], step):
         picture = tag("p", "The picture is the same as after the round before.", class_="quiet")
     else:

@@ -14,6 +14,7 @@ from maskpilot.report.pictures import data_uri, result_picture
 from maskpilot.report.rounds import round_card
 from maskpilot.trajectory import Changes, Ending, Setup, Trajectory, best_step
 from maskpilot.types import Instance, Usage
+from maskpilot.wording import counted
 
 __all__ = ["banners", "notices", "session_section", "title_of"]
 
@@ -151,7 +152,7 @@ def _named(about: Mapping[str, Any]) -> str | None:
 def _tokens(usage: Usage) -> str | None:
     if not usage.tokens:
         return None
-    return f"{usage.prompt_tokens} in, {usage.completion_tokens} out, {usage.calls} requests"
+    return f"{usage.prompt_tokens} in, {usage.completion_tokens} out, {counted(usage.calls, 'request')}"
 
 
 def _provenance(setup: Setup) -> dict[str, object]:

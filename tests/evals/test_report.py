@@ -77,7 +77,7 @@ def test_it_says_what_was_simulated_and_what_failed(folder: Path) -> None:
     assert "The policy sees the ground truth" in page
     assert "“oracle” is a program" in page
     assert "Simulated data" in page
-    assert "1 of 16 samples failed; they are in none of the means" in page
+    assert "1 of 16 samples failed: in none of the means" in page
     assert "s0006: no truth" in page
 
 

@@ -466,12 +466,12 @@ def test_changed_settings_are_refused_and_shown(tmp_path: Path) -> None:
 def test_scores_by_old_and_new_truths_are_not_mixed(tmp_path: Path) -> None:
     evaluate(tmp_path / "run", Tables(4))
     moved = Tables(8, answers={**ANSWERS, "plate": (CUP_LEFT,)})
-    with pytest.raises(RunFolderError, match=r"1 of its samples .* other truths .*\(s0001\)"):
+    with pytest.raises(RunFolderError, match=r"scored 1 sample by other truths .*\(s0001\)"):
         evaluate(tmp_path / "run", Tables(4, answers=moved.answers), resume=True)
     gone = evaluate(tmp_path / "run", Tables(4, broken=["s0001"]), resume=True)
     assert gone.complete  # what is gone is not known to be another one
     other = evaluate(tmp_path / "other", moved)
-    assert compare(gone, other).changed[-1] == "dataset.truths: other ones for 1 samples"
+    assert compare(gone, other).changed[-1] == "dataset.truths: other ones for 1 sample"
     assert not [line for line in compare(gone, gone).changed if "truths" in line]
 
 

@@ -12,10 +12,11 @@ from maskpilot.evals.report.document import document
 from maskpilot.evals.report.pictures import against_truth, data_uri, true_picture
 from maskpilot.evals.types import SampleScore, Truth
 from maskpilot.report.markup import Markup, join, tag
-from maskpilot.report.parts import count, facts, words
+from maskpilot.report.parts import facts, words
 from maskpilot.report.session import banners
 from maskpilot.trajectory import Step, Trajectory
 from maskpilot.types import ToolCall
+from maskpilot.wording import counted
 
 __all__ = ["LEGEND", "sample_page", "sample_rounds"]
 
@@ -70,7 +71,7 @@ def sample_rounds(
     values: Mapping[str, Any], trajectory: Trajectory, truth: Truth, image: Image.Image
 ) -> Markup:
     """The truth, then every round; a round that shows the same as the one before it gets no picture."""
-    expected = count(len(truth.instances), "mask") if truth.is_instances else "truth"
+    expected = counted(len(truth.instances), "mask") if truth.is_instances else "truth"
     figures = [
         _figure(
             true_picture(image, truth), tag("b", "Truth"), f": {expected}" if truth.is_instances else None

@@ -218,7 +218,7 @@ class Work:
             return f"{where}: no image of it needs a look; nothing to export with --only review"
         first = self._problems[0]
         return (
-            f"{self._images}: none of the {self._count['problems']} labeled images can be used, such as "
+            f"{self._images}: no labeled image of {self._count['problems']} can be used, such as "
             f"{first['image']!r}: {first['problem']}; if they moved, say where to with --image-folder"
         )
 

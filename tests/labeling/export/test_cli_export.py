@@ -33,9 +33,16 @@ def test_the_table_tells_what_comes_back(
     run(folder, "--format", "coco", "--out", tmp_path / "out")
     printed = capsys.readouterr()
     assert "lowest IoU" in printed.out
-    assert "2 images, 1 of them without labels" in printed.out
-    assert "1 times, there may be more of a class" in printed.out
+    assert "2 images, 1 without labels" in printed.out
+    assert "1 time there may be more of a class" in printed.out
     assert printed.err == ""
+
+
+def test_one_of_a_kind_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(make_run(tmp_path, {"CON.png": ()}), "--format", "coco", "--out", tmp_path / "out")
+    told = capsys.readouterr().out.splitlines()
+    assert "1 image, 0 without labels" in told
+    assert "1 image called something else here: names.json" in told
 
 
 def test_json_is_the_account(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
