@@ -77,7 +77,8 @@ def _columns(outcomes: Sequence[Outcome]) -> list[_Column]:
         _Column("cost", "Cost", lambda one: "" if one.usage.cost is None else f"{one.usage.cost:.4g}"),
         _Column("recorded_cost", "Recorded cost", _metric("recorded_cost", 4)),
         _Column("seconds", "Seconds", _number("seconds", 1)),
-        *(_Column(name, name, _tag(name), is_number=False) for name in tags),
+        # A data set calls its tags what it likes, also "iou".
+        *(_Column(f"tag.{name}", f"tag.{name}", _tag(name), is_number=False) for name in tags),
         _Column("sample", "Sample", lambda one: one.score.sample, is_number=False),
     ]
 
