@@ -33,14 +33,17 @@ NAMED = 3
 def check_folder(path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
     """See that a folder is new, or holds what it should: what `run_eval` can say without a segmenter.
 
+    It is left as it was.
+
     Raises:
-        RunFolderError: it holds something else, or cannot be written.
+        RunFolderError: it is in use, holds something else, or cannot be written.
         InvalidInput: it holds a run of another command.
     """
     if resume and (path / RUN).is_file():
         read_run(path)
     else:
-        RunFolder.create(path, overwrite=overwrite)
+        with locked(path):  # which removes what is made here
+            RunFolder.create(path, overwrite=overwrite)
 
 
 def run_eval(

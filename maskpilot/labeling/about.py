@@ -9,7 +9,7 @@ from typing import Any
 
 from maskpilot.crew.settings import differences
 from maskpilot.errors import RunFolderError
-from maskpilot.runfolder import RUN, RunFolder, versions
+from maskpilot.runfolder import RUN, RunFolder, locked, versions
 
 __all__ = ["check_folder", "take_up"]
 
@@ -17,13 +17,16 @@ __all__ = ["check_folder", "take_up"]
 def check_folder(path: Path, *, overwrite: bool = False) -> None:
     """See that a folder is new or holds a run of labeling: what `take_up` can say without a segmenter.
 
+    It is left as it was.
+
     Raises:
-        RunFolderError: it holds something else, or cannot be written.
+        RunFolderError: it is in use, holds something else, or cannot be written.
     """
     if not overwrite and (path / RUN).is_file():
         _about(path)
     else:
-        RunFolder.create(path, overwrite=overwrite)
+        with locked(path):  # which removes what is made here
+            RunFolder.create(path, overwrite=overwrite)
 
 
 def take_up(path: Path, images: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:

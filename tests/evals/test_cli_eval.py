@@ -143,6 +143,18 @@ def test_a_folder_of_no_use_is_told_before_a_segmenter_is_loaded(
     assert "holds a run of 'refine', expected one of eval" in says(tmp_path / "run", "--resume", code=2)
 
 
+def test_ctrl_c_while_a_segmenter_is_loaded_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maskpilot.segmenters.load_segmenter", interrupted)
+    run("eval", "tables", "--policy", "oracle", "--out", tmp_path / "runs" / "new", code=130)
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_on_which_everything_fails_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ CLASSES = "- cup\n- name: plate\n  query: the plate\n  hints: no saucers\n"
 
 @pytest.fixture(autouse=True)
 def _a_laid_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("maskpilot.segmenters.load_segmenter", lambda name, **_: table())
+    monkeypatch.setattr("maskpilot.labeling.recipe.load_segmenter", lambda name, **_: table())
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("MASKPILOT_MODEL", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -80,6 +80,19 @@ def test_a_folder_of_no_use_is_told_before_a_model_is_loaded(
     run(*command(tmp_path), code=1)
     assert "loading" not in (said := capsys.readouterr().err)
     assert "holds a run of 'refine'" in said
+
+
+def test_ctrl_c_while_a_segmenter_is_loaded_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    photos(tmp_path / "photos", 1)
+    monkeypatch.setattr("maskpilot.labeling.recipe.load_segmenter", interrupted)
+    run(*command(tmp_path), code=130)
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_settings_can_begin_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
