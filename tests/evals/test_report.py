@@ -109,7 +109,7 @@ def test_a_tag_hides_no_line_of_a_page_though_it_is_called_like_one(folder: Path
 
 def test_a_column_of_a_tag_is_told_from_all_others(folder: Path) -> None:
     run = read_run(folder)
-    tagged = [replace(one, score=replace(one.score, tags={"iou": "high"})) for one in run.outcomes]
+    tagged = tuple(replace(one, score=replace(one.score, tags={"iou": "high"})) for one in run.outcomes)
     page = render_page(replace(run, outcomes=tagged), summarise(run))
     heads = re.findall(r'<th scope="col" data-name="(.*?)">(.*?)</th>', page)
     assert {("iou", "IoU"), ("tag.iou", "tag.iou")} <= set(heads)
