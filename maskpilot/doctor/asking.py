@@ -10,12 +10,15 @@ from PIL import Image
 
 from maskpilot.agent.mllm.exchange import CallStyle, Message, Reply, Request, Role
 from maskpilot.agent.mllm.failures import Unsupported
+from maskpilot.doctor.pictures import code_picture
 from maskpilot.errors import PolicyError
 
-__all__ = ["Asking", "Examined", "question"]
+__all__ = ["Asking", "Examined", "question", "reading"]
 
 MAX_ERRORS = 2
 """After this many requests in a row that came to nothing, no more are made."""
+
+READ = "Which characters does this picture show? Reply with these characters and nothing else."
 
 
 class Examined(Protocol):
@@ -59,3 +62,8 @@ class Asking:
 def question(text: str, *pictures: Image.Image) -> Request:
     """Words and pictures, without tools."""
     return Request((Message(Role.user, text, pictures),), style=CallStyle.text)
+
+
+def reading(code: str) -> Request:
+    """A small picture of a code, to be read: any model that takes pictures can answer."""
+    return question(READ, code_picture(code))

@@ -14,10 +14,10 @@ from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.agent.mllm.styles import offer, read_reply, reply_schema, system_text
 from maskpilot.agent.mllm.talk import family_for
-from maskpilot.doctor.asking import Asking, Examined, question
+from maskpilot.doctor.asking import Asking, Examined, question, reading
 from maskpilot.doctor.boxes import ask_for_boxes
 from maskpilot.doctor.listing import listing_rows
-from maskpilot.doctor.pictures import code_picture, draw_code, reads, shape_pictures
+from maskpilot.doctor.pictures import draw_code, reads, shape_pictures
 from maskpilot.doctor.rows import Health, Row
 from maskpilot.doctor.scoring import Ranking
 from maskpilot.doctor.verdicts import COORDINATES, STYLE_CHECKS, coordinates_row, style_rows
@@ -29,7 +29,6 @@ ANSWERS, SEES = "answers", "sees pictures"
 CHECKS = ("endpoint", "model", ANSWERS, SEES, *STYLE_CHECKS.values(), COORDINATES)
 
 READY = "This is a test of the line. Reply with the one word: ready"
-READ = "Which characters does this picture show? Reply with these characters and nothing else."
 TOOLS = ("set_text_prompt", "add_positive_box", "finish")
 CUPS = "Nothing was asked for yet. Segment: <query>the red ellipse</query>. Call a tool now."
 
@@ -117,7 +116,7 @@ def _sees_row(asking: Asking, code: str) -> tuple[Row, bool]:
         "choose a model that takes pictures; a local server needs its vision part too (--mmproj in llama.cpp)"
     )
     try:
-        reply = asking.ask(question(READ, code_picture(code)))
+        reply = asking.ask(reading(code))
     except PolicyError as error:
         refused = isinstance(error, Unsupported) and error.feature is Feature.images
         return Row(SEES, Health.failed, str(error), fix), not refused

@@ -9,10 +9,12 @@ from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
 from maskpilot.errors import RunFolderError, SegmenterGone, SessionFailed
 from maskpilot.images import LoadedImage
+from maskpilot.labeling.blame import Blame
 from maskpilot.labeling.existing import ExistingLabels
 from maskpilot.labeling.job import Job, label_image
 from maskpilot.labeling.logs import SessionLogs, unlogged
-from maskpilot.labeling.outage import TRIES, Blame, Outage
+from maskpilot.labeling.outage import TRIES, Outage
+from maskpilot.labeling.pilots import Pilot
 from maskpilot.labeling.reading import Seen, failure_of
 from maskpilot.labeling.store import SeenFile
 from maskpilot.labeling.types import Failure, ImageLabels
@@ -55,7 +57,8 @@ class Labeler:
         control: whether the run goes on.
         outage: what is known of the endpoint.
         puts_off: an image on which a server fails (500) while it answers nobody is put off until
-            `second_turn`: by then it shows whose fault that was.
+            `second_turn`. If it fails there as well, it is asked about another picture: then it shows whose
+            fault that was.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Labeler:
             first=outage.heard_by(job.first),
             unsure=None if job.unsure is None else outage.heard_by(job.unsure),
         )
+        self._asked = job.unsure or job.first
         self._start, self._logs, self._control, self._outage = start, logs, control, outage
         self._lock = threading.Lock()
         self._claimed: set[str] = set()
@@ -130,27 +134,25 @@ class Labeler:
                 if tries.may_be_mended(cause):
                     if not tries.wait():
                         return _stopped(seen.path, wasted)
-                elif tries.say_nothing_of_it(cause) and self._leaves_open(seen.path, image, cause):
+                    continue
+                if self._puts_off and tries.say_nothing_of_it(cause):
+                    self._put_off_until_later(seen.path, image)
                     return _stopped(seen.path, wasted)
-                else:
-                    failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
-                    return Result(seen.path, seen.file, failure=failure, worked=True)
+                if self._is_second and tries.say_nothing_of_it(cause):
+                    wasted += tries.ask_about_another_picture(self._asked)
+                    if self._control.stopped:
+                        return _stopped(seen.path, wasted)
+                failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
+                return Result(seen.path, seen.file, failure=failure, worked=True)
             else:
                 if labels is None:
                     return _stopped(seen.path, wasted)
                 return Result(seen.path, seen.file, labels, worked=True, wasted=wasted)
 
-    def _leaves_open(self, path: str, image: LoadedImage, cause: BaseException) -> bool:
-        """Whether it stays open who is to blame, image or endpoint: it may show later, or in another run."""
-        if self._puts_off:
-            with self._lock:
-                self._claimed.discard(image.sha256)
-                self._put_off.append(path)
-            return True
-        if not (self._is_second and isinstance(cause, EndpointError) and not self._outage.answers):
-            return False
-        self._outage.give_up(cause)  # it has failed on every image, twice
-        return True
+    def _put_off_until_later(self, path: str, image: LoadedImage) -> None:
+        with self._lock:
+            self._claimed.discard(image.sha256)
+            self._put_off.append(path)
 
     def _attempt(self, path: str, image: LoadedImage) -> ImageLabels | None:
         start = None
@@ -192,13 +194,21 @@ class _Tries:
         """Whether a server failed on this image that has answered nobody else meanwhile either."""
         return self._outage.blame(cause) is Blame.failing and self._answers == self._outage.answers
 
+    def ask_about_another_picture(self, pilot: Pilot) -> Usage:
+        """See `Outage.check`."""
+        return self._outage.check(pilot, self._last, self._answers)
+
     def wait(self) -> bool:
         """Wait until another attempt is worth it; False where the run was stopped."""
-        if self._error is None:
-            raise AssertionError("unreachable: it is waited for what may be mended")
-        goes_on = self._outage.pause(self._error)
+        goes_on = self._outage.pause(self._last)
         self._outages.add(self._outage.number)
         return goes_on
+
+    @property
+    def _last(self) -> EndpointError:
+        if self._error is None:
+            raise AssertionError("unreachable: the endpoint was not to blame")
+        return self._error
 
 
 def _stopped(path: str, wasted: Usage) -> Result | None:

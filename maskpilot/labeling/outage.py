@@ -6,17 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import Enum, auto
 from typing import Any
 
 from maskpilot.agent import Observation, Policy
-from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble, Unreadable
+from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
 from maskpilot.crew.progress import span
+from maskpilot.errors import PolicyError
+from maskpilot.labeling.blame import Blame, blame
 from maskpilot.labeling.pilots import Pilot
-from maskpilot.types import Decision
+from maskpilot.types import Decision, Usage
 
-__all__ = ["Blame", "Outage", "blame"]
+__all__ = ["TRIES", "Outage"]
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
 """Seconds between two attempts; doubled from the first to the longest."""
@@ -26,40 +27,6 @@ LISTEN = 0.5
 
 TRIES = 3
 """An image that cannot be answered for in as many outages, while others can, has failed by itself."""
-
-AWAY = frozenset({Trouble.busy, Trouble.no_connection, Trouble.timed_out})
-CLOSED = frozenset({401, 402, 403, 404})
-
-
-class Blame(Enum):
-    """Whose fault an endpoint's error is.
-
-    away: the endpoint's, for now. failing: the endpoint's, or that of this one request: local servers answer
-    500 to what they cannot take. closed: the endpoint's or the account's, for every image. image: this one's.
-    """
-
-    away = auto()
-    failing = auto()
-    closed = auto()
-    image = auto()
-
-
-def blame(error: BaseException | None) -> Blame:
-    """Whose fault it is that a session failed; the wire has tried again by then where that could help."""
-    if not isinstance(error, EndpointError) or isinstance(error, Unreadable):
-        return Blame.image
-    trouble = error.__cause__.trouble if isinstance(error.__cause__, Failure) else None
-    if trouble is Trouble.final:
-        # A 429 for which waiting is of no use: there is no credit left.
-        return Blame.closed if error.status in CLOSED | {429} else Blame.image
-    if error.status in CLOSED:
-        return Blame.closed
-    if error.status == 500:
-        return Blame.failing
-    status = error.status or 0
-    if isinstance(error, OutOfTime) or trouble in AWAY or status in (408, 409, 429) or status > 500:
-        return Blame.away
-    return Blame.away if trouble is None and error.status is None else Blame.image
 
 
 class Outage:
@@ -78,7 +45,7 @@ class Outage:
         number: outages so far.
         waiting: threads that wait for another one's attempt.
         ended_run: what the endpoint said when it was given up; None while it is not.
-        answers: how often a model has decided something in this part of the run.
+        answers: how often a model has decided something in this part of the run, or has answered a `check`.
     """
 
     def __init__(
@@ -92,13 +59,13 @@ class Outage:
     ) -> None:
         self._control, self._patience, self._note = control, patience, note
         self._wait, self._clock = wait or control.wait, clock
-        self._lock = threading.Lock()
+        self._lock, self._checking = threading.Lock(), threading.Lock()
         self._over = threading.Event()
         self._over.set()
         self._prober: int | None = None
         self._began, self._next = 0.0, FIRST_WAIT
         self.number = self.waiting = 0
-        self.ended_run: EndpointError | None = None
+        self.ended_run: PolicyError | None = None
         self.answers = 0
 
     def pause(self, error: EndpointError) -> bool:
@@ -135,10 +102,38 @@ class Outage:
             seconds = self._clock() - self._began
         self._note(f"the model answers again, after {span(seconds)}; going on")
 
-    def give_up(self, error: EndpointError) -> None:
-        """Wait no more: the run ends."""
-        self.ended_run = error
-        self._control.stop()
+    def check(self, pilot: Pilot, error: EndpointError, since: int) -> Usage:
+        """Find out whether it was the endpoint's fault that it failed on an image; if so, the run ends.
+
+        It is asked about a picture that any model can take. An answer is one like any other; without one it
+        is given up. Of many threads that are in doubt together one asks, and all take its word.
+
+        Args:
+            pilot: whose endpoint it is. Where he has none to ask, one that answered before is not at fault.
+            error: what it said about the image.
+            since: `answers` when it began to fail on that image.
+
+        Returns:
+            what asking has cost, which is told to the control as well.
+        """
+        with self._checking:
+            if self._control.stopped or self.answers != since:
+                return Usage()
+            if pilot.check is None:
+                if not self.answers:
+                    self._give_up(error)
+                return Usage()
+            try:
+                usage = pilot.check()
+            except PolicyError as silence:
+                usage = silence.usage or Usage()
+                if self.answers == since:
+                    self._note(f"the model does not answer about a simple drawing, either ({silence})")
+                    self._give_up(silence)
+            else:
+                self._heard()
+        self._control.add(usage)
+        return usage
 
     def leave(self) -> None:
         """This thread tries no more: where it was the one that tries, another has to."""
@@ -158,6 +153,11 @@ class Outage:
             return Blame.image
         return blame(error)
 
+    def _give_up(self, error: PolicyError) -> None:
+        """Wait no more: the run ends."""
+        self.ended_run = error
+        self._control.stop()
+
     def _heard(self) -> None:
         with self._lock:
             self.answers += 1
@@ -167,7 +167,7 @@ class Outage:
         """Pause ahead of an attempt of this thread's own."""
         left = self._began + self._patience - self._clock()
         if left <= 0:
-            self.give_up(error)
+            self._give_up(error)
             return False
         pause, self._next = min(self._next, left), min(2 * self._next, LONGEST_WAIT)
         return not self._wait(pause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,10 @@ from maskpilot.agent.mllm.exchange import Wire
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.policy import MllmPolicy, policy_settings
 from maskpilot.agent.mllm.settings import MllmSettings
+from maskpilot.doctor.asking import reading
+from maskpilot.doctor.pictures import draw_code
 from maskpilot.labeling.types import LabelClass
+from maskpilot.types import Usage
 
 __all__ = ["Pilot", "mllm", "one_shot"]
 
@@ -29,6 +33,9 @@ class Pilot:
             settings.
         reads: a model decides, or what stands for one: it is told the hints, its rounds cost, so that they
             are limited and kept, and what it says of its own result counts. False for the query alone.
+        check: asks the endpoint something that it must be able to answer, a picture in it, and returns what
+            that cost; raises a PolicyError where it does not answer. None where there is no endpoint. Called
+            from any thread.
 
     Raises:
         ValueError: the settings name nobody.
@@ -37,6 +44,7 @@ class Pilot:
     make: Callable[[LabelClass], Policy]
     settings: Mapping[str, Any]
     reads: bool
+    check: Callable[[], Usage] | None = None
 
     def __post_init__(self) -> None:
         if not self.settings.get("name"):
@@ -70,4 +78,10 @@ def mllm(wire: Wire, settings: MllmSettings, memory: Memory) -> Pilot:
         settings: how to ask it. What it costs and where the key lies are no part of the run's settings.
         memory: what is known of the model; shared as well.
     """
-    return Pilot(lambda _: MllmPolicy(wire, settings, memory=memory), policy_settings(settings), reads=True)
+    return Pilot(
+        lambda _: MllmPolicy(wire, settings, memory=memory),
+        policy_settings(settings),
+        reads=True,
+        # Drawn anew each time: what stands between here and the model may remember its answers.
+        check=lambda: wire.send(reading(draw_code(random.SystemRandom()))).usage,
+    )

@@ -191,7 +191,7 @@ WHY = {
         "command goes on, and with --retry-failed tries these again"
     ),
     Ended.unreachable: (
-        "stopped: the model could not be reached for as long as --patience allows, or failed on every image; "
+        "stopped: the model could not be reached for as long as --patience allows, or fails on any picture; "
         "the same command goes on"
     ),
 }

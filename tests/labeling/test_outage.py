@@ -11,21 +11,28 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from maskpilot.agent.mllm.exchange import Reply, Wire
 from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.crew.control import Control
+from maskpilot.labeling.blame import Blame, blame
+from maskpilot.labeling.job import Job
 from maskpilot.labeling.local import local
-from maskpilot.labeling.outage import Blame, Outage, blame
+from maskpilot.labeling.outage import Outage
 from maskpilot.labeling.part import Part
-from maskpilot.labeling.pilots import mllm
-from maskpilot.labeling.plan import Ended, Outcome
+from maskpilot.labeling.pilots import Pilot, mllm, one_shot
+from maskpilot.labeling.plan import Ended, Outcome, Plan
+from maskpilot.labeling.runner import run_labeling
+from maskpilot.labeling.types import LabelClass
 from maskpilot.testing import Says, Seen
 from maskpilot.testing.faults import server_error
+from maskpilot.testing.scripted_wire import ScriptedWire, says
 from maskpilot.testing.server import Turn
 from maskpilot.types import Usage
 from tests.agent.mllm.wires import wired
 from tests.labeling.runs import CUP, Model, Told, failures_of, label, labels_of, photos
+from tests.shapes import table
 
 
 def error(trouble: Trouble | None = None, status: int | None = None) -> EndpointError:
@@ -220,31 +227,49 @@ def test_an_image_that_an_endpoint_cannot_take_fails_alone(tmp_path: Path) -> No
 
 
 class Server:
-    """What the shipped endpoint answers: 500 to pictures of some greys, and to all while it is `down`."""
+    """What the shipped endpoint answers: 500 to pictures of some greys, and to all while it is `down`.
 
-    def __init__(self, poisonous: Container[int] = (), *, down: bool = False) -> None:
-        self.poisonous, self.down = poisonous, down
+    Attributes:
+        asked: greys of the pictures about which it has answered.
+        checks: requests about no picture of the run.
+    """
+
+    def __init__(self, poisonous: Container[int] = (), *, down: bool = False, dies_after: int = 999) -> None:
+        self.poisonous, self.down, self.dies_after = poisonous, down, dies_after
         self.asked: list[int] = []
+        self.checks = 0
 
     def __call__(self, seen: Seen) -> Turn:
-        first = next(part for part in seen.body["messages"][1]["content"] if part["type"] == "image_url")
-        content = base64.b64decode(first["image_url"]["url"].partition(",")[2])
-        grey = Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0))
-        assert isinstance(grey, tuple)
-        if self.down or grey[0] in self.poisonous:
+        messages = seen.body["messages"]
+        is_down = self.down or len(self.asked) >= self.dies_after
+        if len(messages) == 1:
+            self.checks += 1
+            return server_error() if is_down else Says("ACE34")
+        grey = grey_of(messages[1])
+        if is_down or grey in self.poisonous:
             return server_error()
-        self.asked.append(grey[0])
-        name = "set_text_prompt" if len(seen.body["messages"]) == 2 else "finish"
+        self.asked.append(grey)
+        name = "set_text_prompt" if len(messages) == 2 else "finish"
         given = {"text": "cup", "rating": 5} if name == "set_text_prompt" else {"verdict": "complete"}
         return Says(calls=((name, given),))
+
+
+def grey_of(message: Any) -> int:
+    first = next(part for part in message["content"] if part["type"] == "image_url")
+    content = base64.b64decode(first["image_url"]["url"].partition(",")[2])
+    grey = Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0))
+    assert isinstance(grey, tuple)
+    return int(grey[0])
+
+
+def piloted_by(wire: Wire) -> Pilot:
+    return mllm(wire, MllmSettings(model="m1", base_url="http://localhost:1/v1", verify=False), Memory())
 
 
 def asked(out: Path, images: Path, server: Server, clock: Clock, **options: Any) -> Outcome:
     """Label with a model at that server, that is asked again on another clock."""
     with wired(server) as (wire, _, _):
-        model = MllmSettings(model="m1", base_url="http://localhost:1/v1", verify=False)
-        pilot = mllm(wire, model, Memory())
-        return label(out, images, pilot, classes=(CUP,), engine=patient(clock), **options)
+        return label(out, images, piloted_by(wire), classes=(CUP,), engine=patient(clock), **options)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -264,10 +289,103 @@ def test_a_server_that_fails_on_every_image_is_an_outage_and_no_image_s_fault(
 def test_a_server_that_fails_on_each_of_a_few_images_is_given_up_before_the_patience_ends(
     tmp_path: Path,
 ) -> None:
-    images, clock = photos(tmp_path / "photos", 2), Clock()
-    outcome = asked(tmp_path / "run", images, Server(down=True), clock)
+    images, clock, told = photos(tmp_path / "photos", 2), Clock(), Told()
+    outcome = asked(tmp_path / "run", images, Server(down=True), clock, watch=told)
     assert (outcome.ended, outcome.failed) == (Ended.unreachable, 0)
+    assert failures_of(tmp_path / "run") == {}
     assert clock.now < 600
+    assert told.notes[-2].startswith("the model does not answer about a simple drawing, either (")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_that_has_only_images_left_on_which_the_server_fails_settles(
+    tmp_path: Path, workers: int
+) -> None:
+    images, server = photos(tmp_path / "photos", 3), Server({0, 1, 2})
+    outcome = asked(tmp_path / "run", images, server, Clock(), workers=workers)
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 0, 3)
+    assert all("something broke" in error for _, error in failures_of(tmp_path / "run").values())
+    assert 1 <= server.checks <= 3
+    server.checks = 0
+    outcome = asked(tmp_path / "run", images, server, Clock(), workers=workers)
+    assert (outcome.ended, outcome.failed, server.checks) == (Ended.complete, 3, 0)
+
+
+def test_a_server_that_dies_before_the_second_turn_makes_no_image_fail(tmp_path: Path) -> None:
+    images, server = photos(tmp_path / "photos", 4), Server({0}, dies_after=6)
+    outcome = asked(tmp_path / "run", images, server, Clock(), workers=1, patience=1e9)
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.unreachable, 3, 0)
+    assert failures_of(tmp_path / "run") == {}
+    server.poisonous, server.dies_after = (), 999
+    outcome = asked(tmp_path / "run", images, server, Clock(), workers=1)
+    assert (outcome.ended, outcome.done) == (Ended.complete, 4)
+
+
+@pytest.mark.parametrize(("down", "requests"), [(False, 1), (True, 4)])  # the wire itself tries four times
+def test_of_many_sessions_that_are_in_doubt_one_asks(down: bool, requests: int) -> None:
+    control, server, together = Control(Usage()), Server(down=down), threading.Barrier(8)
+    outage = Outage(control, 300.0, lambda note: None)
+    with wired(server) as (wire, _, _):
+        pilot = piloted_by(wire)
+
+        def doubt() -> None:
+            together.wait(timeout=30)
+            outage.check(pilot, error(Trouble.server_error, 500), since=0)
+
+        threads = [threading.Thread(target=doubt) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=30)
+    assert server.checks == requests
+    assert (control.stopped, outage.answers) == ((True, 0) if down else (False, 1))
+
+
+def test_a_model_that_is_asked_only_where_the_query_is_doubtful_is_asked_whose_fault_it_is(
+    tmp_path: Path,
+) -> None:
+    server = Server({0})
+    with wired(server) as (wire, _, _):
+        ghost = LabelClass("ghost")  # the query finds none, which is doubtful
+        job = Job((ghost,), table(), one_shot(), unsure=piloted_by(wire))
+        plan = Plan(photos(tmp_path / "photos", 1), job)
+        outcome = run_labeling(plan, tmp_path / "run", engine=patient(Clock()))
+    assert (outcome.ended, outcome.failed, server.checks) == (Ended.complete, 1, 1)
+
+
+def test_a_later_doubt_is_another_one() -> None:
+    outage = Outage(Control(Usage()), 300.0, lambda note: None)
+    wire = ScriptedWire([says("ACE34"), says("ACE34")])
+    for since in (0, 0, 1, 1):
+        outage.check(piloted_by(wire), error(Trouble.server_error, 500), since)
+    assert wire.is_used_up
+
+
+def test_a_run_that_was_stopped_asks_nothing() -> None:
+    control, wire = Control(Usage()), ScriptedWire([])
+    control.stop()
+    outage = Outage(control, 300.0, lambda note: None)
+    assert outage.check(piloted_by(wire), error(Trouble.server_error, 500), since=0) == Usage()
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "ended", "cost"),
+    [
+        (says("ACE34", usage=Usage(calls=1, cost=0.25)), Ended.complete, 0.25),
+        (EndpointError("no answer", usage=Usage(calls=1, cost=0.125)), Ended.unreachable, 0.125),
+    ],
+)
+def test_what_asking_whose_fault_it_is_costs_is_in_the_books(
+    tmp_path: Path, said: Reply | EndpointError, ended: Ended, cost: float
+) -> None:
+    images, told = photos(tmp_path / "photos", 1), Told()
+    wire = ScriptedWire([*(error(Trouble.server_error, 500) for _ in range(6)), said])
+    pilot = piloted_by(wire)
+    outcome = label(tmp_path / "run", images, pilot, classes=(CUP,), engine=patient(Clock()), watch=told)
+    assert wire.is_used_up
+    assert (outcome.ended, outcome.summary.usage.cost) == (ended, cost)
+    assert told.standings[-1].cost == cost  # what --max-cost counts
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -1,0 +1,43 @@
+"""Whose fault it is that a session failed: the endpoint's, or that of the image it was about."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Trouble, Unreadable
+
+__all__ = ["Blame", "blame"]
+
+AWAY = frozenset({Trouble.busy, Trouble.no_connection, Trouble.timed_out})
+CLOSED = frozenset({401, 402, 403, 404})
+
+
+class Blame(Enum):
+    """Whose fault an endpoint's error is.
+
+    away: the endpoint's, for now. failing: the endpoint's, or that of this one request: local servers answer
+    500 to what they cannot take. closed: the endpoint's or the account's, for every image. image: this one's.
+    """
+
+    away = auto()
+    failing = auto()
+    closed = auto()
+    image = auto()
+
+
+def blame(error: BaseException | None) -> Blame:
+    """Whose fault it is that a session failed; the wire has tried again by then where that could help."""
+    if not isinstance(error, EndpointError) or isinstance(error, Unreadable):
+        return Blame.image
+    trouble = error.__cause__.trouble if isinstance(error.__cause__, Failure) else None
+    if trouble is Trouble.final:
+        # A 429 for which waiting is of no use: there is no credit left.
+        return Blame.closed if error.status in CLOSED | {429} else Blame.image
+    if error.status in CLOSED:
+        return Blame.closed
+    if error.status == 500:
+        return Blame.failing
+    status = error.status or 0
+    if isinstance(error, OutOfTime) or trouble in AWAY or status in (408, 409, 429) or status > 500:
+        return Blame.away
+    return Blame.away if trouble is None and error.status is None else Blame.image
