@@ -89,8 +89,16 @@ def goals(figures: dict[str, Any]) -> list[Bound]:
         Bound("box only: F1", exemplars["box only"]["f1"], 0.7, GOAL),
         Bound(f"negative box: {GOES}", hidden.get(GOES, math.nan), 0.8, GOAL),
         Bound(f"negative box: {STAY}", hidden.get(STAY, math.nan), 0.9, GOAL),
-        Bound("higher threshold: recall rises by", _rise(curve, "recall"), 0.0, GOAL, lower_is_better=True),
-        Bound("higher threshold: precision rises by", -_rise(curve[::-1], "precision"), 0.0, GOAL),
+        Bound(
+            "threshold, step by step: recall's largest rise",
+            _rise(curve, "recall"),
+            0.0,
+            GOAL,
+            lower_is_better=True,
+        ),
+        Bound(
+            "threshold, step by step: precision's smallest rise", -_rise(curve[::-1], "precision"), 0.0, GOAL
+        ),
     ]
     found += [
         Bound(name, speed[name], limit, GOAL, lower_is_better=True)
