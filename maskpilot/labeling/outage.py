@@ -127,7 +127,7 @@ class Outage:
                 usage = pilot.check()
             except PolicyError as silence:
                 usage = silence.usage or Usage()
-                if self.answers == since:
+                if self.answers == since and not self._control.stopped:  # by Ctrl-C: no verdict any more
                     self._note(f"the model does not answer about a simple drawing, either ({silence})")
                     self._give_up(silence)
             else:

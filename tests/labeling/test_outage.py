@@ -369,6 +369,20 @@ def test_a_run_that_was_stopped_asks_nothing() -> None:
     assert wire.requests == []
 
 
+def test_ctrl_c_while_it_is_asked_whose_fault_it_is_is_no_outage() -> None:
+    control, notes = Control(Usage()), list[str]()
+
+    def interrupted() -> Usage:
+        control.stop()
+        raise EndpointError("cut off", usage=Usage(calls=1, cost=0.5))
+
+    outage = Outage(control, 300.0, notes.append)
+    pilot = replace(Model().pilot, check=interrupted)
+    spent = outage.check(pilot, error(Trouble.server_error, 500), since=0)
+    assert (outage.ended_run, notes) == (None, [])
+    assert spent.cost == control.usage.cost == 0.5
+
+
 @pytest.mark.parametrize(
     ("said", "ended", "cost"),
     [
