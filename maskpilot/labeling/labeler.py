@@ -59,6 +59,11 @@ class Labeler:
         puts_off: an image on which a server fails (500) while it answers nobody is put off until
             `second_turn`. If it fails there as well, it is asked about another picture: then it shows whose
             fault that was.
+
+    Attributes:
+        ended_run: why no image can be asked about any more: the endpoint refuses every one alike (a wrong
+            key, no credit, no such model), or the segmenter is gone; None while it is not so. The run is
+            stopped by then; whoever began it raises this when what was paid for is written down.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Labeler:
         self._claimed: set[str] = set()
         self._puts_off, self._is_second = puts_off, False
         self._put_off: list[str] = []
+        self.ended_run: BaseException | None = None
 
     def second_turn(self) -> list[str]:
         """Files that were put off, to be labeled now; nothing is put off any more."""
@@ -93,12 +99,10 @@ class Labeler:
 
         Returns:
             None where the image was put off or the run stopped on the way, unless that cost something.
-            Whatever one image raises is a failure of that image.
+            Whatever one image raises is a failure of that image, unless it is one of all (`ended_run`).
 
         Raises:
             RunFolderError: the session logs cannot be written.
-            EndpointError: it refuses every image alike: a wrong key, no credit, no such model.
-            SegmenterGone: no image can be asked any more.
         """
         if seen.image is None or not self._claim(seen.image.sha256):
             return Result(seen.path, seen.file, failure=seen.failure)
@@ -126,28 +130,32 @@ class Labeler:
                 labels = self._attempt(seen.path, image)
             except RunFolderError:
                 raise
-            except Exception as error:  # whatever it was: one image, one failure
+            except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
                 cause = _cause(error)
-                if isinstance(cause, SegmenterGone):
-                    raise cause from error
                 wasted += unlogged(error) if isinstance(error, SessionFailed) else Usage()
+                if isinstance(cause, SegmenterGone) or self._outage.blame(cause) is Blame.closed:
+                    self.ended_run = cause
+                    self._control.stop()
+                    break
                 if tries.may_be_mended(cause):
                     if not tries.wait():
-                        return _stopped(seen.path, wasted)
+                        break
                     continue
                 if self._puts_off and tries.say_nothing_of_it(cause):
                     self._put_off_until_later(seen.path, image)
-                    return _stopped(seen.path, wasted)
+                    break
                 if self._is_second and tries.say_nothing_of_it(cause):
                     wasted += tries.ask_about_another_picture(self._asked)
                     if self._control.stopped:
-                        return _stopped(seen.path, wasted)
+                        break
                 failure = replace(failure_of(seen.path, cause, image.sha256), usage=wasted)
                 return Result(seen.path, seen.file, failure=failure, worked=True)
             else:
                 if labels is None:
-                    return _stopped(seen.path, wasted)
+                    break
                 return Result(seen.path, seen.file, labels, worked=True, wasted=wasted)
+        # At most, what it cost in vain.
+        return None if wasted == Usage() else Result(seen.path, None, wasted=wasted)
 
     def _put_off_until_later(self, path: str, image: LoadedImage) -> None:
         with self._lock:
@@ -171,16 +179,10 @@ class _Tries:
         self._error: EndpointError | None = None
 
     def may_be_mended(self, cause: BaseException) -> bool:
-        """Whether another attempt may do, since it was not the image that made this one fail.
-
-        Raises:
-            EndpointError: no attempt at any image will do.
-        """
+        """Whether another attempt may do, since it was not the image that made this one fail."""
         if not isinstance(cause, EndpointError):
             return False
         whose = self._outage.blame(cause)
-        if whose is Blame.closed:
-            raise cause
         if whose is Blame.image:
             self._outage.answered()
             return False
@@ -209,11 +211,6 @@ class _Tries:
         if self._error is None:
             raise AssertionError("unreachable: the endpoint was not to blame")
         return self._error
-
-
-def _stopped(path: str, wasted: Usage) -> Result | None:
-    """What is left of an image that was stopped on the way: at most, what it cost in vain."""
-    return None if wasted == Usage() else Result(path, None, wasted=wasted)
 
 
 def _cause(error: Exception) -> BaseException:

@@ -42,3 +42,5 @@ def _label(part: Part, paths: Sequence[str], reader: Reader, labeler: Labeler) -
             note=part.watch.note,
             grace=GRACE,
         )
+    if labeler.ended_run is not None:
+        raise labeler.ended_run

@@ -16,6 +16,7 @@ from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Tro
 from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.crew.control import Control
+from maskpilot.errors import SegmenterGone
 from maskpilot.labeling.blame import Blame, blame
 from maskpilot.labeling.job import Job
 from maskpilot.labeling.local import local
@@ -25,11 +26,12 @@ from maskpilot.labeling.pilots import Pilot, mllm, one_shot
 from maskpilot.labeling.plan import Ended, Outcome, Plan
 from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.types import LabelClass
+from maskpilot.segmenters.base import ImageSession
 from maskpilot.testing import Says, Seen
 from maskpilot.testing.faults import server_error
 from maskpilot.testing.scripted_wire import ScriptedWire, says
 from maskpilot.testing.server import Turn
-from maskpilot.types import Usage
+from maskpilot.types import Detections, PromptState, Usage
 from tests.agent.mllm.wires import wired
 from tests.labeling.runs import CUP, Model, Told, failures_of, label, labels_of, photos
 from tests.shapes import table
@@ -212,6 +214,67 @@ def test_a_closed_door_ends_the_run_at_once(tmp_path: Path) -> None:
         label(tmp_path / "run", images, Model(trouble).pilot)
     assert failures_of(tmp_path / "run") == {}
     assert label(tmp_path / "run", images, Model().pilot).done == 4
+
+
+def test_what_was_paid_before_a_closed_door_is_in_the_books(tmp_path: Path) -> None:
+    def trouble(grey: int, query: str, number: int) -> None:
+        if number == 1:  # the first request of this round was answered, the second one is refused
+            raise EndpointError("no credit is left", status=402, usage=Usage(calls=1, cost=0.5))
+
+    images = photos(tmp_path / "photos", 1)
+    with pytest.raises(EndpointError, match="no credit"):
+        label(tmp_path / "run", images, Model(trouble).pilot, classes=(CUP,))
+    whole = label(tmp_path / "run", images, Model().pilot, classes=(CUP,))
+    assert whole.ended is Ended.complete
+    assert whole.summary.usage.cost == pytest.approx(0.02 + 0.5)
+
+
+class Dying:
+    """The scripted segmenter, until nobody holds the model any more."""
+
+    def __init__(self, prompts: int) -> None:
+        self._whole, self.left = table(), prompts
+        self.name, self.provenance = self._whole.name, self._whole.provenance
+
+    def open(self, image: Image.Image) -> "DyingSession":
+        self.see_that_it_lives()
+        return DyingSession(self, self._whole.open(image))
+
+    def close(self) -> None:
+        self._whole.close()
+
+    def see_that_it_lives(self) -> None:
+        if not self.left:
+            raise SegmenterGone("the segmenters' processes died") from OSError("out of memory")
+
+
+class DyingSession:
+    def __init__(self, segmenter: Dying, whole: ImageSession) -> None:
+        self._segmenter, self._whole, self.size = segmenter, whole, whole.size
+
+    def segment(self, prompts: PromptState) -> Detections:
+        self._segmenter.see_that_it_lives()
+        self._segmenter.left -= 1
+        return self._whole.segment(prompts)
+
+    def close(self) -> None:
+        self._whole.close()
+
+
+@pytest.mark.parametrize(("prompts", "asked"), [(0, 0), (1, 2)])
+def test_a_segmenter_that_is_gone_ends_the_run_and_is_no_image_s_fault(
+    tmp_path: Path, prompts: int, asked: int
+) -> None:
+    images, model = photos(tmp_path / "photos", 3), Model()
+    with pytest.raises(SegmenterGone, match="processes died") as raised:
+        label(tmp_path / "run", images, model.pilot, segmenter=Dying(prompts), workers=1, classes=(CUP,))
+    assert isinstance(raised.value.__cause__, OSError)
+    assert failures_of(tmp_path / "run") == {}
+    assert len(model.asked) == asked
+    whole = label(tmp_path / "run", images, model.pilot, classes=(CUP,))
+    assert (whole.ended, whole.done) == (Ended.complete, 3)
+    # With the decision whose prompts nobody could answer.
+    assert whole.summary.usage.cost == pytest.approx(0.01 * len(model.asked))
 
 
 def test_an_image_that_an_endpoint_cannot_take_fails_alone(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from maskpilot.agent.mllm.failures import EndpointError
 from maskpilot.crew.control import Control
 from maskpilot.errors import Fatal, InvalidInput, RunFolderError, SegmenterGone
 from maskpilot.images import decode_image
@@ -117,12 +116,11 @@ class SessionWorker:
                 result = self._label(path, source)
                 if result is not None:
                     results.append(result)
-        except EndpointError as error:
-            problem, kind = str(error), "endpoint"
-        except SegmenterGone as error:  # also where the command was killed, and Ray went with it
-            problem, kind = str(error), "segmenter"
         except RunFolderError as error:
             problem, kind = str(error), "folder"
+        ended = self._labeler.ended_run
+        if ended is not None:  # the segmenters are gone also where the command was killed, and Ray with it
+            problem, kind = str(ended), "segmenter" if isinstance(ended, SegmenterGone) else "endpoint"
         if self._outage.ended_run is not None:
             problem, kind = str(self._outage.ended_run), "unreachable"
         part = ""
