@@ -39,10 +39,10 @@ def check_folder(path: Path, *, resume: bool = False, overwrite: bool = False) -
         RunFolderError: it is in use, holds something else, or cannot be written.
         InvalidInput: it holds a run of another command.
     """
-    if resume and (path / RUN).is_file():
-        read_run(path)
-    else:
-        with locked(path):  # which removes what is made here
+    with locked(path):  # which removes what is made here
+        if resume and (path / RUN).is_file():
+            read_run(path)
+        else:
             RunFolder.create(path, overwrite=overwrite)
 
 

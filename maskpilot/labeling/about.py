@@ -22,10 +22,10 @@ def check_folder(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         RunFolderError: it is in use, holds something else, or cannot be written.
     """
-    if not overwrite and (path / RUN).is_file():
-        _about(path)
-    else:
-        with locked(path):  # which removes what is made here
+    with locked(path):  # which removes what is made here
+        if not overwrite and (path / RUN).is_file():
+            _about(path)
+        else:
             RunFolder.create(path, overwrite=overwrite)
 
 

@@ -10,6 +10,7 @@ from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.cli import main
 from maskpilot.evals.pilots import mllm
+from maskpilot.runfolder import locked
 from maskpilot.testing import FaultyServer, Says, Seen
 from maskpilot.testing.scripted_wire import ScriptedWire, calls
 from tests.evals.tables import Tables, evaluate
@@ -139,6 +140,9 @@ def test_a_folder_of_no_use_is_told_before_a_segmenter_is_loaded(
     capsys.readouterr()
     assert "holds a run already" in says(tmp_path / "run", code=1)
     assert "not of a run (run)" in says(tmp_path, code=1)
+    with locked(tmp_path / "run"):
+        for more in ("--resume", "--overwrite"):
+            assert "another run is writing here" in says(tmp_path / "run", more, code=1)
     (tmp_path / "run" / "run.json").write_text('{"command": "refine"}')
     assert "holds a run of 'refine', expected one of eval" in says(tmp_path / "run", "--resume", code=2)
 

@@ -13,6 +13,7 @@ import pytest
 
 from maskpilot.cli import main
 from maskpilot.labeling.progress import Standing
+from maskpilot.runfolder import locked
 from maskpilot.testing import FaultyServer, Says, Seen
 from tests.labeling.runs import failures_of, labels_of, photos, picture
 from tests.shapes import table
@@ -80,6 +81,20 @@ def test_a_folder_of_no_use_is_told_before_a_model_is_loaded(
     run(*command(tmp_path), code=1)
     assert "loading" not in (said := capsys.readouterr().err)
     assert "holds a run of 'refine'" in said
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_a_folder_that_another_run_holds_is_told_before_a_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    photos(tmp_path / "photos", 1)
+    run(*command(tmp_path))
+    assert "loading" in capsys.readouterr().err
+    with locked(tmp_path / "run"):
+        run(*command(tmp_path, *more), code=1)
+    assert "loading" not in (said := capsys.readouterr().err)
+    assert "another run is writing here" in said
+    assert len(labels_of(tmp_path / "run")) == 1
 
 
 def test_ctrl_c_while_a_segmenter_is_loaded_leaves_no_folder(
