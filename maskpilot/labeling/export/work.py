@@ -23,6 +23,7 @@ from maskpilot.labeling.store import LABELS
 from maskpilot.labeling.types import ClassLabels, LabeledFile
 from maskpilot.runfolder import RUN
 from maskpilot.types import ImageRef
+from maskpilot.wording import counted
 
 __all__ = ["Work"]
 
@@ -217,8 +218,9 @@ class Work:
         if self._count["images_not_asked_for"] == self._count["files"]:
             return f"{where}: no image of it needs a look; nothing to export with --only review"
         first = self._problems[0]
+        tried = counted(self._count["problems"], "labeled image")
         return (
-            f"{self._images}: no labeled image of {self._count['problems']} can be used, such as "
+            f"{self._images}: none of {tried} can be used, such as "
             f"{first['image']!r}: {first['problem']}; if they moved, say where to with --image-folder"
         )
 

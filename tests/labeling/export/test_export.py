@@ -186,7 +186,7 @@ def test_an_export_among_the_images_is_refused(run: Path, tmp_path: Path) -> Non
 def test_not_one_image_left_is_an_error(run: Path, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / "images" / name).unlink()
-    with pytest.raises(RunFolderError, match=r"no labeled image of 2 can be used.*a\.png.*gone"):
+    with pytest.raises(RunFolderError, match=r"none of 2 labeled images can be used.*a\.png.*gone"):
         export_as("coco", run, tmp_path / "out")
     assert files_of(tmp_path / "out") == set()
 
