@@ -48,6 +48,9 @@ OURS = (
 
 LOCK = ".lock"
 
+ATTEMPTS = 10
+"""At a folder that is gone as soon as it is made: another run, which made it or its parents, removes them."""
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -77,12 +80,18 @@ def locked(path: Path) -> Iterator[None]:
 
 def _held(path: Path) -> BinaryIO:
     """The lock's file, which holds the folder until it is closed. Raises as `locked`."""
+    gone = 0
     while True:
         try:
             if path.exists() and not path.is_dir():
                 raise RunFolderError(f"{path}: is a file, expected a folder for the run")
             path.mkdir(parents=True, exist_ok=True)
             file = (path / LOCK).open("ab")
+        except (FileNotFoundError, FileExistsError) as error:
+            gone += 1
+            if gone == ATTEMPTS:
+                raise _unwritable(path, error) from error
+            continue
         except OSError as error:
             raise _unwritable(path, error) from error
         try:

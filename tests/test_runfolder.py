@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from PIL import Image
@@ -48,6 +49,30 @@ def test_what_was_made_to_hold_a_folder_goes_again(tmp_path: Path) -> None:
     with locked(tmp_path / "a" / "b"):
         (tmp_path / "a" / "b" / RUN).touch()
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [RUN]
+
+
+def test_a_folder_that_another_run_removes_in_the_last_moment_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between making the folder and the lock's file, whoever made its parent goes, and both folders go."""
+    opens = Path.open
+
+    def late(path: Path, mode: str) -> IO[Any]:
+        monkeypatch.setattr(Path, "open", opens)
+        path.parent.rmdir()
+        path.parent.parent.rmdir()
+        return path.open(mode)
+
+    monkeypatch.setattr(Path, "open", late)
+    with locked(tmp_path / "runs" / "a"):
+        assert (tmp_path / "runs" / "a" / ".lock").is_file()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_never_be_made_is_no_folder_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RunFolderError, match="cannot be written"), locked(tmp_path / "run"):
+        pass
 
 
 def test_a_lock_file_that_was_there_before_stays(tmp_path: Path) -> None:
