@@ -75,6 +75,7 @@ class Engine(Protocol):
         Raises:
             RunFolderError: the run folder cannot be written.
             PolicyError: the endpoint refuses every image alike.
+            SegmenterGone: no process holds the model any more.
         """
         ...
 

@@ -64,6 +64,7 @@ def run_labeling(
         RunFolderError: the folder is in use, holds another run or one with other settings, or cannot be
             written; also when the disk refuses on the way.
         EndpointError: the endpoint refuses every image alike: a wrong key, no credit, no such model.
+        SegmenterGone: no process holds the segmenter's model any more.
         KeyboardInterrupt: at the second Ctrl-C.
     """
     found = found or scan(plan.images, run=path)
