@@ -170,6 +170,15 @@ def test_all_figures_come_with_gates_and_are_json() -> None:
     assert json.loads(to_json(figures))["exemplars"]["text + negative"]["f1_interval"] == [None, None]
 
 
+@pytest.mark.parametrize("rises", ["recall", "precision"])
+def test_a_higher_threshold_should_find_less_and_be_right_more_often(rises: str) -> None:
+    falls = {"recall": "precision", "precision": "recall"}[rises]
+    curve = {"0.1": {rises: 0.5, falls: 0.9}, "0.2": {rises: 0.6, falls: 0.8}}
+    figures = evaluate(FindsNothing(), count=1) | {"thresholds": curve}
+    passed = [goal.passed for goal in goals(figures) if goal.name.startswith("threshold")]
+    assert passed == [rises == "precision"] * 2
+
+
 @pytest.mark.parametrize(("value", "passed"), [(0.96, True), (0.94, False), (float("nan"), False)])
 def test_a_gate_is_passed_from_its_limit_on(value: float, passed: bool) -> None:
     assert Bound("colour", value, 0.95, "chance").passed == passed
