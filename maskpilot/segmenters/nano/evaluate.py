@@ -1,6 +1,7 @@
 """Measure the small SAM 3 on held-out scenes: python -m maskpilot.segmenters.nano.evaluate --json
 
-Prints every gate beside what a naive answer scores on the same prompts, and the figures of the model card.
+Prints every gate beside what a naive answer scores on the same prompts, the goals, and the figures of the
+model card.
 """
 
 from __future__ import annotations

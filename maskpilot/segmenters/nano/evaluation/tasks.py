@@ -167,12 +167,13 @@ def _positive(
     index = int(rng.choice(missed))
     found = session.segment(replace(text, boxes=(Exemplar(scene.objects[index].box, positive=True),)))
     after = _found(scene, found)
-    kin = _kind_of(scene, index) - {index}
+    kind = _kind_of(scene, index)
+    kin = kind - {index}
     tally.note(FOUND, [index in after])
     tally.note(KIN_FOUND_BEFORE, [other in before for other in kin])
     tally.note(KIN_FOUND, [other in after for other in kin])
     tally.note(MISSED_KIN_FOUND, [other in after for other in kin.intersection(missed)])
-    wanted = frozenset(query.answer) | _kind_of(scene, index)
+    wanted = frozenset(query.answer) | kind
     tally.model.append(compare(_overlaps(scene, found, tuple(sorted(wanted)))))
     tally.guess("what the text found before", before, wanted)
 
