@@ -245,6 +245,13 @@ def test_a_folder_of_another_run_is_refused_in_words(tmp_path: Path) -> None:
         train_in(tmp_path / "other", config=wider, start=tmp_path / "model.pt")
 
 
+def test_a_run_draws_its_scenes_from_the_seed_it_is_given(tmp_path: Path) -> None:
+    plan = Plan(minutes=0.0001, images=1, prompts=2)
+    run(tmp_path, config=TINY, scenes=3, plan=plan, device=torch.device("cpu"), first_seed=2_000_000)
+    expected = as_sample(make_scene(2_000_001), TINY.resolution)
+    assert np.array_equal(Pool(tmp_path / "pool")[1].image, expected.image)
+
+
 def test_a_head_that_the_other_run_did_not_have_starts_as_new(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     heads = TrainingHeads(TINY)

@@ -29,7 +29,7 @@ from maskpilot.segmenters.nano.training.loop import Plan, train
 from maskpilot.segmenters.nano.training.patches import see_principal_components
 from maskpilot.segmenters.nano.training.pool import Pool, build_pool
 
-__all__ = ["LARGE", "SMALL", "run"]
+__all__ = ["FIRST_SEED", "LARGE", "LAST_SEED", "SMALL", "run"]
 
 SMALL = NanoConfig(
     resolution=288,
@@ -56,6 +56,8 @@ GOING_ON = 0.5
 """Share of the curriculum that another run's weights have behind them."""
 FIRST_SEED = 1_000_000
 """Of the scenes to train on; tests, demo and evaluation use seeds below or far above."""
+LAST_SEED = 70_000_000
+"""Where scenes to train on may begin at the latest: `nano.evaluate` begins at 90 million."""
 
 
 def run(
@@ -67,6 +69,7 @@ def run(
     device: torch.device,
     workers: int = 1,
     start: Path | None = None,
+    first_seed: int = FIRST_SEED,
 ) -> Path:
     """Do all of it in a folder, from nothing or from another run's checkpoint; returns the weights' path.
 
@@ -78,7 +81,7 @@ def run(
     done = folder / "pool" / "done"
     if first and not done.exists():
         build_pool(
-            done.parent, first_seed=FIRST_SEED, count=scenes, resolution=config.resolution, workers=workers
+            done.parent, first_seed=first_seed, count=scenes, resolution=config.resolution, workers=workers
         )
         done.touch()
     _wait_for_others()
@@ -127,7 +130,15 @@ def main(
     images: Annotated[int, typer.Option(help="Images of a step.")] = 10,
     prompts: Annotated[int, typer.Option(help="Prompts on each image of a step.")] = 5,
     scenes: Annotated[int, typer.Option(help="Scenes to draw; about 200 kB each.")] = 16_000,
-    seed: Annotated[int, typer.Option(help="Of weights, scenes and prompts.")] = 0,
+    first_seed: Annotated[
+        int,
+        typer.Option(
+            min=FIRST_SEED,
+            max=LAST_SEED,
+            help="Of the first scene: another run's scenes are no news to its weights.",
+        ),
+    ] = FIRST_SEED,
+    seed: Annotated[int, typer.Option(help="Of weights and prompts.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that draw scenes; on a GPU also batches.")] = 2,
 ) -> None:
@@ -156,6 +167,7 @@ def main(
             device=place,
             workers=workers,
             start=start,
+            first_seed=first_seed,
         )
     except MaskpilotError as error:
         typer.echo(f"error: {error}", err=True)
