@@ -18,7 +18,7 @@ __all__ = ["export"]
 NOTICES = {
     "instances_not_sure": ("instance", "left out: not sure"),
     "images_not_asked_for": ("image", "left out: nothing to look at"),
-    "doubtful": ("time", "there may be more of a class on an image than is exported"),
+    "doubtful": ("answer", "doubtful: the image may hold more of that class than is exported"),
     "images_not_labeled": ("image", "missing: could not be labeled"),
     "images_moved": ("file", "gone: exported from others with the same content"),
     "renamed": ("image", "called something else here: names.json"),

@@ -62,7 +62,7 @@
       one.row.hidden = !fits;
       shown += fits;
     }
-    count.textContent = `${shown} of ${rows.length} samples`;
+    count.textContent = `${shown} of ${rows.length} sample${rows.length === 1 ? "" : "s"}`;
   };
   input.addEventListener("input", apply);
   filters.append(input, count);

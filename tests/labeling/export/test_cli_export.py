@@ -34,7 +34,7 @@ def test_the_table_tells_what_comes_back(
     printed = capsys.readouterr()
     assert "lowest IoU" in printed.out
     assert "2 images, 1 without labels" in printed.out
-    assert "1 time there may be more of a class" in printed.out
+    assert "1 answer doubtful: the image may hold more of that class" in printed.out
     assert printed.err == ""
 
 
