@@ -9,7 +9,7 @@ from typing import Any
 from maskpilot import masks
 from maskpilot.agent import OneShot, Oracle, run_session
 from maskpilot.images import from_picture
-from maskpilot.refine import prepare
+from maskpilot.refine import prepare, uninterrupted
 from maskpilot.report import write_report
 from maskpilot.runfolder import RUN, RunFolder, versions
 from maskpilot.scenes import Scene, SceneQuery, make_scene, queries
@@ -71,6 +71,7 @@ def run_demo(
     Raises:
         SessionFailed: the segmenter failed.
         RunFolderError: the folder cannot be written.
+        KeyboardInterrupt: Ctrl-C; no sample is made of half a session.
     """
     facts = {"name": segmenter.name, **segmenter.provenance}
     folder.clear()
@@ -87,10 +88,10 @@ def run_demo(
         try:
             one_shot = OneShot()
             setup = prepare(query.text, image, policy=one_shot, segmenter=segmenter)
-            baseline = run_session(setup, image.image, opened, one_shot)
+            baseline = uninterrupted(run_session(setup, image.image, opened, one_shot))
             setup = prepare(query.text, image, policy=pilot, segmenter=segmenter)
             with TrajectoryWriter(folder.session(number)) as writer:
-                piloted = run_session(setup, image.image, opened, pilot, recorder=writer)
+                piloted = uninterrupted(run_session(setup, image.image, opened, pilot, recorder=writer))
         finally:
             opened.close()
         trajectories.append(piloted)

@@ -35,6 +35,7 @@ __all__ = [
     "refine",
     "replay",
     "resumable",
+    "uninterrupted",
 ]
 
 
@@ -149,6 +150,7 @@ def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tup
     Raises:
         SessionFailed: the session fails now.
         ImageError: the kept image is missing or was changed.
+        KeyboardInterrupt: Ctrl-C; rounds that were not decided anew are not different ones.
     """
     if not recorded.steps:
         return ()
@@ -159,7 +161,7 @@ def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tup
     given = recorded.setup
     setup = Setup(given.query, given.image, given.tools, rounds, start=given.start)
     try:
-        again = run_session(setup, image.image, opened, Replay(recorded.steps))
+        again = uninterrupted(run_session(setup, image.image, opened, Replay(recorded.steps)))
     finally:
         opened.close()
     pairs = itertools.zip_longest(recorded.steps, again.steps)
@@ -168,6 +170,17 @@ def replay(folder: RunFolder, segmenter: Segmenter, recorded: Trajectory) -> tup
         for number, (before, now) in enumerate(pairs)
         if before is None or now is None or before.instances != now.instances
     )
+
+
+def uninterrupted(trajectory: Trajectory) -> Trajectory:
+    """A session that is of use only where it came to an end of its own.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended it, which `run_session` takes for an ending like others.
+    """
+    if trajectory.ending and trajectory.ending.stop is Stop.interrupted:
+        raise KeyboardInterrupt
+    return trajectory
 
 
 def resumable(

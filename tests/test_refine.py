@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from maskpilot.agent import OneShot, Scripted
+from maskpilot.demo import Sample, demo_tasks, run_demo
 from maskpilot.errors import BudgetReached, InvalidInput, SessionFailed
 from maskpilot.images import from_picture
-from maskpilot.refine import prepare, refine, resumable
+from maskpilot.refine import prepare, read_session, refine, replay, resumable
 from maskpilot.runfolder import RUN, RunFolder
-from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter
+from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.tools import CORE
 from maskpilot.trajectory import Ending, Setup, Step, Trajectory, read_trajectory
 from maskpilot.types import Budget, Decision, Stop, Usage
@@ -83,21 +85,37 @@ def test_a_limit_below_what_is_recorded_leaves_the_result_alone(cut_short: RunFo
     assert on_disk(cut_short) == (4, 2, CUPS)
 
 
+class Interrupted(FakeSegmenter):
+    """Ctrl-C comes while it is asked for the first time."""
+
+    def open(self, image: Image.Image) -> FakeSession:
+        opened = super().open(image)
+        opened.segment = interrupt  # type: ignore[method-assign, assignment]
+        return opened
+
+
+def interrupt(prompts: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_ctrl_c_before_the_recorded_rounds_are_repeated_leaves_the_result_alone(cut_short: RunFolder) -> None:
-    class Interrupted(FakeSegmenter):
-        def open(self, image):  # type: ignore[no-untyped-def]
-            opened = super().open(image)
-            opened.segment = interrupt  # type: ignore[method-assign, assignment]
-            return opened
-
-    def interrupt(prompts: object) -> None:
-        raise KeyboardInterrupt
-
     trajectory = cups(cut_short, [], segmenter=Interrupted([]), resume=True)
     assert trajectory.ending is not None
     assert trajectory.ending.stop is Stop.interrupted
     assert boxes(trajectory) == CUPS
     assert on_disk(cut_short) == (4, 2, CUPS)
+
+
+def test_ctrl_c_while_a_run_is_replayed_finds_no_other_masks(cut_short: RunFolder) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        replay(cut_short, Interrupted([]), read_session(cut_short))
+
+
+def test_ctrl_c_ends_the_demo_and_no_half_session_is_scored(tmp_path: Path) -> None:
+    done: list[Sample] = []
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(RunFolder.create(tmp_path), Interrupted([]), demo_tasks()[:2], watch=done.append)
+    assert done == []
 
 
 def test_a_finished_run_whose_results_were_not_written_is_gone_on_with(cut_short: RunFolder) -> None:
