@@ -12,7 +12,7 @@ from maskpilot.crew.control import Control, Supervised
 from maskpilot.errors import RunFolderError, SessionFailed, TrajectoryError
 from maskpilot.images import LoadedImage
 from maskpilot.labeling.doubt import LOW_RATING, just_missed, limited, rating_of, review_of, unsure
-from maskpilot.labeling.logs import SessionLogs
+from maskpilot.labeling.logs import SessionLogs, cost_of
 from maskpilot.labeling.overlap import Overlap, overlapping, resolve
 from maskpilot.labeling.pilots import Pilot
 from maskpilot.labeling.types import ClassLabels, ImageLabels, Label, LabelClass, Review
@@ -133,7 +133,10 @@ def _classes(work: _Work) -> list[ClassLabels] | None:
     if job.unsure is None:
         return found
     doubtful = [
-        number for number, places in enumerate(overlapping(found)) if places or found[number].needs_review
+        number
+        for number, places in enumerate(overlapping(found))
+        # What a model was asked before a kill stays asked, should a score round to the other side of a limit.
+        if places or found[number].needs_review or work.was_begun(number, UNSURE)
     ]
     for number in doubtful:
         labels, before = work.ask(number, UNSURE, job.unsure), found[number]
@@ -155,6 +158,10 @@ class _Work:
     start: Mapping[str, Sequence[Instance]]
     logs: SessionLogs | None
     control: Control | None
+
+    def was_begun(self, number: int, kind: str) -> bool:
+        """Whether an earlier attempt at the image left a session about a class."""
+        return self.logs is not None and self.logs.path(self.image.sha256, number, kind).is_file()
 
     def ask(self, number: int, kind: str, pilot: Pilot) -> ClassLabels | None:
         """One session about a class; None where it was stopped."""
@@ -247,5 +254,5 @@ def _class_labels(
         rating=rating_of(trajectory),
         labels=tuple(Label(one, (Review.near_threshold,) if one.id in doubtful else ()) for one in kept),
         review=review if len(kept) == len(found) else (*review, Review.too_many),
-        usage=trajectory.usage,
+        usage=cost_of(trajectory),
     )

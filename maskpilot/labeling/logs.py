@@ -15,9 +15,9 @@ from pathlib import Path
 
 from maskpilot.errors import RunFolderError, SessionFailed, TrajectoryError
 from maskpilot.trajectory import Setup, Trajectory, TrajectoryWriter, read_trajectory
-from maskpilot.types import Usage
+from maskpilot.types import Stop, Usage
 
-__all__ = ["SessionLogs", "unlogged"]
+__all__ = ["SessionLogs", "cost_of", "unlogged"]
 
 SESSIONS = "sessions"
 
@@ -115,7 +115,7 @@ def _cost(paths: Iterable[Path]) -> Usage:
     spent = Usage()
     for path in sorted(paths):
         try:
-            spent += read_trajectory(path).usage
+            spent += cost_of(read_trajectory(path))
         except TrajectoryError:
             continue
     return spent
@@ -132,6 +132,16 @@ def _give_up(path: Path) -> None:
 
 def _about(setup: Setup) -> tuple[object, ...]:
     return (setup.query, setup.image.sha256, setup.start)
+
+
+def cost_of(session: Trajectory) -> Usage:
+    """What a session has cost, a decision included that came to nothing since a limit was reached in it.
+
+    One that failed is left out: whoever sees it fail writes down what that cost (`unlogged`).
+    """
+    if session.ending is None or session.ending.stop is Stop.failed:
+        return session.usage
+    return session.usage + session.ending.unrecorded
 
 
 def unlogged(failure: SessionFailed) -> Usage:

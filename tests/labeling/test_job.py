@@ -15,7 +15,7 @@ from maskpilot.agent.mllm.memory import Memory
 from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.crew.control import Control
 from maskpilot.crew.settings import differences
-from maskpilot.errors import PolicyError, RunFolderError, SegmenterError, SessionFailed
+from maskpilot.errors import BudgetReached, PolicyError, RunFolderError, SegmenterError, SessionFailed
 from maskpilot.images import from_picture
 from maskpilot.labeling.job import Job, label_image, settings
 from maskpilot.labeling.logs import SessionLogs, unlogged
@@ -344,6 +344,30 @@ def test_paid_rounds_count_though_the_segmenter_gives_almost_the_same_masks(
     assert model.asked[0] == ("cup", 2)
     assert [held.instance.id for held in found.classes[0].labels] == [1]
     assert found.classes[0].rounds == found.usage.calls == 2 + len(model.asked)
+
+
+def test_what_a_model_was_asked_about_stays_asked_though_it_seems_sure_now(tmp_path: Path) -> None:
+    def scene(score: float) -> FakeSegmenter:  # as from batches of another size
+        return FakeSegmenter([FakeObject(block(*CUP_LEFT), frozenset({"cup"}), score)])
+
+    logs, model, doubtful, sure = SessionLogs(tmp_path), Model(), scene(0.599), scene(0.601)
+    control = Control(Usage(), max_cost=2 * PAID_EACH)
+    begun = job(CUP, segmenter=doubtful, unsure=model.pilot)
+    assert label_image(begun, PHOTO, logs=logs, control=control) is None
+    found = labeled(job(CUP, segmenter=sure, unsure=model.pilot), logs=logs)
+    assert model.asked == [("cup", 0), ("cup", 1), ("cup", 2)]
+    assert (found.classes[0].policy, found.usage) == ("model", sum([PAID] * 3, Usage()))
+
+
+def test_a_decision_that_a_limit_cut_short_is_in_the_books(tmp_path: Path) -> None:
+    def dear(paid: int) -> None:
+        if paid == 1:
+            raise BudgetReached(Stop.max_tokens, usage=PAID)
+
+    logs, control = SessionLogs(tmp_path), Control(Usage())
+    found = labeled(job(CUP, first=Model(trouble=dear).pilot), logs=logs, control=control)
+    assert (found.classes[0].stop, found.classes[0].rounds) == (Stop.max_tokens, 1)
+    assert found.usage == control.usage == logs.usage(()) == PAID + PAID
 
 
 def test_rounds_that_no_longer_fit_are_decided_anew_and_still_counted(tmp_path: Path) -> None:
