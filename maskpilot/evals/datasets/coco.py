@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from maskpilot import masks
 from maskpilot.annotations.cocofile import CocoFile, is_id, read_coco
-from maskpilot.annotations.files import field, first_that_exists, inside, safe_id
+from maskpilot.annotations.files import check_id, field, first_that_exists, inside, safe_id
 from maskpilot.errors import DatasetError, InvalidInput
 from maskpilot.evals.datasets.entry import About, Options, as_written, digest, open_image
 from maskpilot.evals.types import Dataset, Sample, Truth
@@ -71,11 +71,14 @@ class Classes:
             raise DatasetError(f"{coco.path}: no images or no categories in it")
         self._about, self._coco, self._root, self._split = about, coco, root, split
         self._seed, self._negatives = options.seed, options.negatives
-        self._pairs: dict[str, tuple[Any, Any]] = {
-            _identity(image, category): (image, category)
-            for image in coco.images
-            for category in self._classes(image)
-        }
+        self._pairs: dict[str, tuple[Any, Any]] = {}
+        seen: set[Any] = set()
+        # In pycocotools' order: where detections score alike, AP depends on which image comes first.
+        for image in sorted(coco.images, key=lambda one: (isinstance(one, str), one)):
+            for category in self._classes(image):
+                identity = _identity(image, category)
+                check_id(identity, seen, f"{coco.path}: category {category!r} of image {image!r}")
+                self._pairs[identity] = (image, category)
         drawn = "all" if options.negatives is None else str(options.negatives)
         self.name, self.metrics = about.name, about.metrics
         self.facts: Mapping[str, str] = {
@@ -141,9 +144,11 @@ class Classes:
 
     def _sample(self, identity: str, image: Any, category: Any) -> Sample:
         record = self._coco.categories[category]
-        name = field(record, "name", str, f"{self._coco.path}: category {category!r}")
+        where = f"{self._coco.path}: category {category!r}"
+        name = field(record, "name", str, where)
         query = name.replace("_", " ")
-        synonyms = [word.replace("_", " ") for word in record.get("synonyms", ()) if isinstance(word, str)]
+        written = field(record, "synonyms", list, where) if "synonyms" in record else []
+        synonyms = [word.replace("_", " ") for word in written if isinstance(word, str)]
         width, height = self._coco.size(image)
         return Sample(
             id=identity,
@@ -179,9 +184,9 @@ class Classes:
         return (*present, *absent)
 
     def _listed(self, image: Any, name: str) -> tuple[Any, ...]:
-        listed = self._coco.images[image].get(name, ())
-        where = f"{self._coco.path}: image {image!r}"
-        if not isinstance(listed, Sequence) or not set(listed) <= set(self._coco.categories):
+        record, where = self._coco.images[image], f"{self._coco.path}: image {image!r}"
+        listed = field(record, name, list, where) if name in record else []
+        if not all(is_id(one) and one in self._coco.categories for one in listed):
             raise DatasetError(f"{where}: field {name!r}: expected a list of category ids")
         return tuple(listed)
 

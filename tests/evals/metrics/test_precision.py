@@ -23,7 +23,7 @@ MOST_OF_A = rectangle(0, 0, 10, 3)  # IoU .75 with A
 
 @pytest.mark.parametrize("seed", range(4))
 def test_beside_pycocotools(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Several classes, crowds, more detections than count, images where nothing is found."""
+    """Several classes, crowds, more detections than count, equal scores, images in no order."""
     truth, results = _write_coco(tmp_path, np.random.default_rng(seed))
     coco = COCO(str(truth))
     official = COCOeval(coco, coco.loadRes(str(results)), "segm")
@@ -78,7 +78,8 @@ def test_what_lies_in_a_crowd_counts_for_nothing() -> None:
 def _write_coco(folder: Path, rng: np.random.Generator) -> tuple[Path, Path]:
     size = (40, 30)
     images = [
-        {"id": 7 + number, "file_name": f"{number}.jpg", "width": 40, "height": 30} for number in range(8)
+        {"id": 7 + number, "file_name": f"{number}.jpg", "width": 40, "height": 30}
+        for number in rng.permutation(8).tolist()
     ]
     categories = [{"id": number, "name": f"class {number}"} for number in (2, 3, 5)]
     annotations: list[dict[str, Any]] = []
@@ -100,10 +101,10 @@ def _write_coco(folder: Path, rng: np.random.Generator) -> tuple[Path, Path]:
                 )
                 if rng.random() < 0.8:
                     moved = as_json(shifted(shape, int(rng.integers(0, 5))))
-                    results.append(pair | {"segmentation": moved, "score": float(rng.random())})
+                    results.append(pair | {"segmentation": moved, "score": round(float(rng.random()), 1)})
             for _ in range(110 if rng.random() < 0.05 else rng.integers(0, 3)):
                 extra = as_json(blob(rng, size))
-                results.append(pair | {"segmentation": extra, "score": float(rng.random())})
+                results.append(pair | {"segmentation": extra, "score": round(float(rng.random()), 1)})
     content = {"images": images, "annotations": annotations, "categories": categories, "info": {}}
     (folder / "instances.json").write_text(json.dumps(content))
     (folder / "results.json").write_text(json.dumps(results))
