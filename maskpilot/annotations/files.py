@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from maskpilot.errors import DatasetError
 __all__ = [
     "check_id",
     "field",
+    "finite",
     "first_that_exists",
     "inside",
     "parse_json",
@@ -103,6 +105,22 @@ def field(record: Mapping[str, Any], name: str, kinds: type | tuple[type, ...], 
         wanted = " or ".join(_word(kind) for kind in _as_tuple(kinds))
         raise DatasetError(f"{where}: field {name!r}: expected {wanted}, got {got}")
     return value
+
+
+def finite(record: Mapping[str, Any], name: str, where: str) -> float:
+    """A record's number.
+
+    Raises:
+        DatasetError: it is missing, no number, or NaN, infinite or too large.
+    """
+    value = field(record, name, (int, float), where)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise DatasetError(f"{where}: {name} is {number}; expected a finite number")
+    return number
 
 
 def inside(folder: Path, name: str, where: str) -> Path:

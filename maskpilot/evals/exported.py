@@ -5,14 +5,13 @@ Such a file has numbers of its own for images and classes, so both are found by 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from maskpilot import masks
 from maskpilot.annotations.cocofile import read_coco
-from maskpilot.annotations.files import field
+from maskpilot.annotations.files import field, finite
 from maskpilot.errors import DatasetError
 from maskpilot.evals.naming import Name, name_of, pair
 from maskpilot.evals.types import Dataset, Sample
@@ -38,10 +37,8 @@ class Instances:
         self._path, self._empty = path, 0
         found: dict[tuple[Any, Any], list[tuple[Any, float]]] = {}
         for identity, one in self._coco.annotations.items():
-            score = field(one, "score", (int, float), f"{path}: annotation {identity!r}")
-            if not math.isfinite(score):
-                raise DatasetError(f"{path}: annotation {identity!r}: score is {score}")
-            found.setdefault((one["image_id"], one["category_id"]), []).append((identity, float(score)))
+            score = finite(one, "score", f"{path}: annotation {identity!r}")
+            found.setdefault((one["image_id"], one["category_id"]), []).append((identity, score))
         images, classes = self._images_of(dataset), self._classes()
         self._answers: dict[str, list[tuple[Any, float]]] = {}
         asked = set()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from maskpilot import masks
-from maskpilot.annotations.files import check_id, field, read_json
+from maskpilot.annotations.files import check_id, field, finite, read_json
 from maskpilot.annotations.shapes import to_mask
 from maskpilot.errors import DatasetError, ImageError
 from maskpilot.evals.exported import Instances
@@ -63,9 +62,7 @@ class Results:
         seen: set[Any] = set()
         for number, entry in enumerate(read_json(path, list)):
             where = f"{path}: prediction {number}"
-            score = field(entry, "score", (int, float), where)
-            if not math.isfinite(score):
-                raise DatasetError(f"{where}: score is {score}; expected a finite number")
+            finite(entry, "score", where)
             if "id" in entry:
                 check_id(field(entry, "id", (int, str), where), seen, where)
             try:

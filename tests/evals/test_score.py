@@ -101,6 +101,7 @@ def test_intervals_come_with_the_means(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"score": float("nan")}, "prediction 0: score is nan; expected a finite number"),
+        ({"score": 10**400}, "prediction 0: score is inf; expected a finite number"),
         ({"score": None}, "prediction 0: field 'score': expected whole number or number, got nothing"),
         ({"score": True}, "prediction 0: field 'score'"),
         ({"image_id": 77}, r"prediction 0: no image 77 or no category 1 in instances\.json"),

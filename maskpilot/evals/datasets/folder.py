@@ -61,14 +61,16 @@ def _record(path: Path, line: dict[str, Any], where: str) -> Record:
     ignore = line.get("ignore")
     ignored = inside(path / "masks", _text(ignore, where), where) if ignore is not None else None
     number = where.rpartition(":")[2]
+    named = f"{Path(image).stem}-{number}" if line.get("id") is None else field(line, "id", (str, int), where)
+    phrases = field(line, "phrases", list, where) if line.get("phrases") else (query,)
     sample = Sample(
-        id=safe_id(str(line.get("id", f"{Path(image).stem}-{number}"))),
+        id=safe_id(str(named)),
         image_id=safe_id(image),
         query=query,
         tags={str(key): str(value) for key, value in field(line, "tags", dict, where).items()}
         if "tags" in line
         else {},
-        phrases=tuple(_text(phrase, where) for phrase in line.get("phrases") or (query,)),
+        phrases=tuple(_text(phrase, where) for phrase in phrases),
     )
     return Record(
         sample,

@@ -106,7 +106,10 @@ def _truth(file: Path, size: tuple[int, int]) -> Truth:
 
 
 def _points(points: Sequence[Any], size: tuple[int, int], where: str) -> list[tuple[int, int]]:
-    array = np.asarray(points, np.float64) if _are_pairs(points) else np.zeros(0)
+    try:
+        array = np.asarray(points, np.float64) if _are_pairs(points) else np.zeros(0)
+    except OverflowError:  # a whole number of hundreds of digits
+        array = np.zeros(0)
     if array.ndim != 2 or not np.isfinite(array).all() or np.abs(array).max() > 10 * max(size):
         raise DatasetError(f"{where}: expected points [x, y] near an image of {size[0]}x{size[1]}")
     return [(int(x), int(y)) for x, y in array.tolist()]

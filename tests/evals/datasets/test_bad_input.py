@@ -108,6 +108,7 @@ def test_malformed_json(content: bytes, tmp_path: Path) -> None:
         (lambda data: data["annotations"][0].update(image_id=[1]), r"annotation 10: is of image \[1\]"),
         (lambda data: data["annotations"][0].update(category_id=9), "annotation 10: is of category 9"),
         (lambda data: data.update(images=[], annotations=[]), "no images or no categories"),
+        (lambda data: data["images"][1].update(id="1"), "category 1 of image '1': duplicate id '1-1'"),
     ],
 )
 def test_instances_that_contradict_themselves(edit: Edit, message: str, tmp_path: Path) -> None:
@@ -290,6 +291,7 @@ def test_expressions_that_make_no_sense(edit: Callable[[Any], object], message: 
         (lambda data: data.pop("shapes"), "field 'shapes': expected list, got nothing"),
         (lambda data: data["shapes"][0].update(points=[[1, "x"]]), "shape 0: expected points"),
         (lambda data: data["shapes"][0].update(points=[[1, 1e12], [2, 2]]), "shape 0: expected points"),
+        (lambda data: data["shapes"][0].update(points=[[10**400, 1]]), "shape 0: expected points"),
         (lambda data: data["shapes"][0].update(points=[]), "shape 0: expected points"),
         (lambda data: data["shapes"][0].pop("label"), "shape 0: field 'label'"),
     ],
@@ -311,6 +313,11 @@ def test_reasoning_that_makes_no_sense(edit: Edit, message: str, tmp_path: Path)
         ('{"image": "a.jpg", "mask": null}', "field 'query'"),
         ('{"image": "a.jpg", "query": "x", "mask": 3}', "expected text, got 3"),
         ('{"image": "a.jpg", "query": "x", "mask": null, "id": "1"}\n' * 2, "jsonl:2: duplicate id '1'"),
+        ('{"image": "a.jpg", "query": "x", "mask": null, "id": ["a"]}', "field 'id'"),
+        (
+            '{"image": "a.jpg", "query": "x", "mask": null, "phrases": "cup"}',
+            "field 'phrases': expected list",
+        ),
         ("", "no samples"),
     ],
 )
@@ -342,11 +349,19 @@ def test_annotators_who_speak_of_different_things(tmp_path: Path) -> None:
         open_dataset("saco-gold", tmp_path)
 
 
-def test_lvis_lists_of_unknown_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listed", [[77], [[1]], {"1": 1}, None])
+def test_lvis_lists_of_unknown_classes(listed: object, tmp_path: Path) -> None:
     file = layouts.lvis(tmp_path) / "annotations" / "lvis_v1_val.json"
-    edited(file, lambda data: data["images"][0].update(neg_category_ids=[77]))
+    edited(file, lambda data: data["images"][0].update(neg_category_ids=listed))
     with pytest.raises(DatasetError, match="image 1: field 'neg_category_ids'"):
         open_dataset("lvis", tmp_path)
+
+
+def test_lvis_synonyms_that_are_no_list(tmp_path: Path) -> None:
+    file = layouts.lvis(tmp_path) / "annotations" / "lvis_v1_val.json"
+    edited(file, lambda data: data["categories"][0].update(synonyms=5))
+    with pytest.raises(DatasetError, match="category 1: field 'synonyms': expected list"):
+        list(open_dataset("lvis", tmp_path))
 
 
 def test_annotations_that_are_gone_when_they_are_needed(tmp_path: Path) -> None:
