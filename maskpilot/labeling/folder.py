@@ -136,7 +136,7 @@ def digest(path: Path) -> SeenFile:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise ImageError(f"{path}: was written to while it was read; try again when it is complete")
-    return SeenFile(after.st_size, after.st_mtime_ns, sha256)
+    return SeenFile.of(after, sha256)
 
 
 def read(

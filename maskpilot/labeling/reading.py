@@ -70,7 +70,7 @@ class Reader:
             status = (self.folder / path).stat()
         except (OSError, ValueError):  # reading it says what is wrong
             return None
-        return SeenFile(status.st_size, status.st_mtime_ns, "" if before is None else before.sha256)
+        return SeenFile.of(status, "" if before is None else before.sha256)
 
     def _known(self, path: str, file: SeenFile) -> Seen | None:
         """A file with whose content nothing is to be done."""

@@ -35,6 +35,9 @@ __all__ = ["LABELS", "SeenFile", "Store"]
 LABELS = "labels.sqlite"
 """Name of the file in a run folder."""
 
+LATEST = 2**63 - 1
+"""Nanoseconds since 1970 that SQLite can hold: until the year 2262."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
@@ -43,6 +46,11 @@ class SeenFile:
     size: int
     mtime_ns: int
     sha256: str
+
+    @classmethod
+    def of(cls, status: os.stat_result, sha256: str) -> Self:
+        """What the file system says of a file; of a time that SQLite cannot hold, the nearest that it can."""
+        return cls(status.st_size, min(max(status.st_mtime_ns, -LATEST), LATEST), sha256)
 
 
 class Store:

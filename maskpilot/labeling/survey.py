@@ -84,7 +84,8 @@ def survey(
             left.append(path)
             continue
         sizes[status.st_size].append(path)
-        sha256 = known.get((path, status.st_size, status.st_mtime_ns))
+        now = SeenFile.of(status, "")
+        sha256 = known.get((path, now.size, now.mtime_ns))
         if sha256 in labeled:
             done += 1
         elif sha256 in failed and not retry_failed:

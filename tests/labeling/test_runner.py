@@ -15,6 +15,7 @@ from maskpilot.errors import InvalidInput, PolicyError, RunFolderError, Segmente
 from maskpilot.labeling.plan import Ended
 from maskpilot.labeling.progress import Standing
 from maskpilot.labeling.store import LABELS, Store
+from maskpilot.labeling.survey import survey
 from maskpilot.labeling.types import LabelClass
 from maskpilot.runfolder import RUN, locked
 from maskpilot.segmenters.scripted import FakeSegmenter, FakeSession
@@ -200,6 +201,18 @@ def test_a_file_whose_content_changed_is_labeled_anew(tmp_path: Path) -> None:
     outcome = label(tmp_path / "run", images, model.pilot)
     assert {grey for grey, _, _ in model.asked} == {99}
     assert (outcome.done, outcome.summary.images) == (2, 3)
+
+
+@pytest.mark.parametrize("year", [1601, 2400])
+def test_a_file_of_an_impossible_time_is_labeled_like_any_other(tmp_path: Path, year: int) -> None:
+    images, run, seconds = photos(tmp_path / "images", 2), tmp_path / "run", (year - 1970) * 31_556_952
+    try:
+        os.utime(images / "00.png", (seconds, seconds))
+    except OverflowError:
+        pytest.skip("this system knows no such time")
+    assert label(run, images).done == 2
+    found = survey(images, ("00.png", "more/01.png"), run)
+    assert (found.labeled, found.left) == (2, 0)
 
 
 def test_files_that_are_gone_or_have_another_name_are_forgotten_but_not_their_labels(tmp_path: Path) -> None:
