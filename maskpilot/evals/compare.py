@@ -42,7 +42,7 @@ class Comparison:
     Attributes:
         first, second: the runs.
         metrics: official metrics of the data set that are functions of sums (all but AP).
-        loop: the means of LOOP_METRICS that both have.
+        loop: the means of LOOP_METRICS that both have; over answered samples alone, but for "iou".
         differences: every common sample, the greatest difference first.
         only_first, only_second: samples that the other run does not have, not even as a failure.
         failed_first, failed_second: samples that failed; they are in none of the numbers, unless a run
@@ -85,8 +85,10 @@ def compare(first: Run, second: Run) -> Comparison:
     names = first.settings["dataset"]["metrics"]
     official = {name: _official(METRICS[name], pairs) for name in names}
     changed = differences(first.settings, second.settings)
+    # A failed sample that counts as the worst answer has an IoU, and no session.
+    sessions = [pair for pair in pairs if all("rounds" in score.values for score in pair)]
     loop = {
-        name: _paired(metric.of, pairs)
+        name: _paired(metric.of, pairs if name == "iou" else sessions)
         for name, metric in LOOP_METRICS.items()
         # A sample that never gets there counts the limit, so that the limits must be the same.
         if not (name.startswith("rounds_to") and any("budget.max_rounds" in line for line in changed))
@@ -182,10 +184,7 @@ def _paired(of: Callable[[Mapping[str, Any]], float | None], pairs: Sequence[Pai
     both = [
         (before, after, one.image_id)
         for one, other in pairs
-        if "rounds" in one.values
-        and "rounds" in other.values
-        and (before := of(one.values)) is not None
-        and (after := of(other.values)) is not None
+        if (before := of(one.values)) is not None and (after := of(other.values)) is not None
     ]
     return paired_mean([row[0] for row in both], [row[1] for row in both], [row[2] for row in both])
 

@@ -81,6 +81,13 @@ def test_it_says_what_was_simulated_and_what_failed(folder: Path) -> None:
     assert "s0006: no truth" in page
 
 
+def test_it_says_which_numbers_count_failures(folder: Path) -> None:
+    counted = read_run(folder, failures_as_zero=True)
+    page = render_page(counted, summarise(counted))
+    assert "Loop numbers are over answered samples alone." in source(folder)
+    assert "Loop numbers, but for IoU, are over answered samples alone." in page
+
+
 def test_every_sample_is_in_the_table_and_has_a_page(folder: Path) -> None:
     links = [link for link in Page(source(folder)).values("href") if link.startswith("samples/")]
     assert len(links) == 15  # the failed one has no session to show

@@ -36,7 +36,7 @@ from maskpilot.segmenters.scripted import FakeObject, FakeSegmenter, FakeSession
 from maskpilot.trajectory import read_trajectory
 from maskpilot.types import Budget, Decision, Detections, PromptState, Stop, ToolCall, Usage
 from tests.evals.tables import ANSWERS, Tables, Told, evaluate
-from tests.shapes import CUP_LEFT, block, table
+from tests.shapes import CUP_LEFT, CUP_MIDDLE, block, rle, table
 
 
 @pytest.fixture
@@ -168,6 +168,24 @@ def test_failures_count_as_the_worst_answer_only_when_asked(tmp_path: Path) -> N
     assert (before.value, before.samples) == (0.5, 2)
     assert (after.value, after.samples) == (0.25, 4)
     assert summary_record(*_summarised(counted))["failures_counted_as_zero"]
+
+
+def test_a_failure_does_not_count_as_right_where_all_that_was_to_be_found_is_ignored(tmp_path: Path) -> None:
+    class Ignored(Tables):
+        def truth(self, sample: Sample) -> Truth:
+            return replace(super().truth(sample), ignore=rle(*CUP_MIDDLE))
+
+    def trouble(sample: Sample, round_: int) -> None:
+        raise PolicyError("the endpoint is gone")
+
+    evaluate(tmp_path / "run", Ignored(4), paid([], trouble))
+    counted = read_run(tmp_path / "run", failures_as_zero=True)
+    assert [(score.query, score.values["iou"]) for score in counted.scores] == [
+        ("cup", 0.0),
+        ("plate", 0.0),
+        ("mug", 0.0),  # the cup in the middle, of which no pixel counts
+        ("spoon", 0.0),
+    ]
 
 
 @pytest.mark.usefixtures("_ctrl_c_counts")

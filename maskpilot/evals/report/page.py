@@ -90,7 +90,7 @@ def _headline(run: Run, summary: Summary) -> Markup:
     how = (
         "95% intervals. Means: standard errors clustered by image; ratios of sums: bootstrap over images. "
         + ("With fewer than 30 images the intervals are too narrow. " if rough else "")
-        + ("Loop numbers are over answered samples alone." if run.failed else "")
+        + (_over_answered(run) if run.failed else "")
     )
     return tag(
         "div",
@@ -103,6 +103,11 @@ def _headline(run: Run, summary: Summary) -> Markup:
         ),
         tag("p", how, class_="quiet"),
     )
+
+
+def _over_answered(run: Run) -> str:
+    but_for = ", but for IoU," if run.failures_as_zero else ""
+    return f"Loop numbers{but_for} are over answered samples alone."
 
 
 def _table(rows: Sequence[Markup], name: str, meaning: str) -> Markup:
