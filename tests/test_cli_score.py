@@ -63,6 +63,7 @@ def test_scores(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("score", "coco", "--path", coco, "--predictions", results(coco))
     printed = capsys.readouterr().out
     assert "AP" in printed
+    assert "present yes, 2 samples: AP 1.0000, " in printed
     assert "5 samples without a prediction" in printed
     assert printed.startswith("coco: 6 samples")  # no blank where a split would stand
 

@@ -141,6 +141,12 @@ def _print_scores(record: dict[str, Any]) -> None:
     if "simulated" in facts:
         console.print(Text(f"simulated: {facts['simulated']}"))
     console.print(table)
+    for tag, groups in record["metrics_by_tag"].items():
+        for value, group in groups.items():
+            found = [(METRICS[name].title, one) for name, one in group["metrics"].items() if one is not None]
+            figures = ", ".join(f"{title} {one['value']:.4f}" for title, one in found)
+            line = f"{tag} {value}, {counted(group['samples'], 'sample')}: {figures}"
+            console.print(Text(printable(line)), soft_wrap=True)
     if record["without_predictions"]:
         samples = counted(record["without_predictions"], "sample")
         console.print(f"{samples} without a prediction: scored as nothing found")

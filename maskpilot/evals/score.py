@@ -8,7 +8,7 @@ from typing import Any
 
 from maskpilot.evals.metrics import METRICS, measure
 from maskpilot.evals.predictions import Predictions
-from maskpilot.evals.summary import estimate
+from maskpilot.evals.summary import by_tag, estimate
 from maskpilot.evals.types import Dataset, Sample, SampleScore, Truth
 
 __all__ = ["DEFAULT_THRESHOLD", "Scored", "score", "score_record"]
@@ -86,6 +86,7 @@ def score_record(dataset: Dataset, scored: Scored, *, threshold: float = DEFAULT
         "left_out": {name: count for name, count in scored.notes.items() if count},
         "threshold": threshold,
         "metrics": {name: found and found.record for name, found in estimates.items()},
+        "metrics_by_tag": by_tag(tuple(names), scored.scores),
     }
 
 

@@ -13,10 +13,13 @@ from maskpilot.evals.run import Run
 from maskpilot.evals.statistics import Estimate, clustered_mean, of_sums
 from maskpilot.evals.types import SampleScore
 
-__all__ = ["Summary", "estimate", "summarise", "summary_record"]
+__all__ = ["Summary", "by_tag", "estimate", "summarise", "summary_record"]
 
 MAX_GROUPS = 40
 """Values of a tag by which results are broken down; one with more is no breakdown but a list."""
+
+FEW_GROUPS = 12
+"""Values of a tag by which all metrics are broken down: each may take a bootstrap of its own."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,21 @@ def estimate(metric: Metric, scores: Sequence[SampleScore]) -> Estimate | None:
     return of_sums(rows, clusters, metric.finish)
 
 
+def by_tag(metrics: Sequence[str], scores: Sequence[SampleScore]) -> dict[str, dict[str, Any]]:
+    """Metrics over the samples of each value of each tag that has few, as plain JSON data.
+
+    Args:
+        metrics: names in METRICS.
+    """
+    return {
+        tag: {
+            value: {"samples": len(group), "metrics": _records(metrics, group)}
+            for value, group in groups.items()
+        }
+        for tag, groups in _tagged(scores, FEW_GROUPS).items()
+    }
+
+
 def summary_record(run: Run, summary: Summary) -> dict[str, Any]:
     """What `maskpilot eval --json` prints."""
     settings, usage = run.settings, run.usage
@@ -96,6 +114,7 @@ def summary_record(run: Run, summary: Summary) -> dict[str, Any]:
             tag: {value: found.record for value, found in group.items()}
             for tag, group in summary.groups.items()
         },
+        "metrics_by_tag": by_tag(settings["dataset"]["metrics"], run.scores),
         "tokens": usage.tokens,
         "cost": usage.cost,
     }
@@ -106,14 +125,23 @@ def _mean(scores: Sequence[SampleScore], of: Any) -> Estimate | None:
     return clustered_mean([value for value, _ in pairs], [image for _, image in pairs])
 
 
+def _records(metrics: Sequence[str], scores: Sequence[SampleScore]) -> dict[str, dict[str, Any] | None]:
+    estimates = {name: estimate(METRICS[name], scores) for name in metrics}
+    return {name: found and found.record for name, found in estimates.items()}
+
+
 def _groups(scores: Sequence[SampleScore]) -> dict[str, dict[str, Estimate]]:
+    of = LOOP_METRICS["iou"].of
+    return {
+        tag: {value: found for value, group in groups.items() if (found := _mean(group, of)) is not None}
+        for tag, groups in _tagged(scores, MAX_GROUPS).items()
+    }
+
+
+def _tagged(scores: Sequence[SampleScore], most: int) -> dict[str, dict[str, list[SampleScore]]]:
+    """Samples by tag and value, in the order of the values; of tags that have two values to `most`."""
     groups: dict[str, dict[str, list[SampleScore]]] = {}
     for score in scores:
         for tag, value in score.tags.items():
             groups.setdefault(tag, {}).setdefault(value, []).append(score)
-    of = LOOP_METRICS["iou"].of
-    return {
-        tag: {value: found for value in sorted(values) if (found := _mean(values[value], of)) is not None}
-        for tag, values in groups.items()
-        if 1 < len(values) <= MAX_GROUPS
-    }
+    return {tag: dict(sorted(values.items())) for tag, values in groups.items() if 1 < len(values) <= most}

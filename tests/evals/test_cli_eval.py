@@ -42,6 +42,7 @@ def test_eval_prints_one_json_object_and_nothing_else(
     found = record(capsys)
     assert (found["samples"], found["scored"], found["failed"], found["complete"]) == (8, 8, 0, True)
     assert found["metrics"]["giou"]["value"] == 1.0
+    assert found["metrics_by_tag"]["word"]["cup"]["metrics"]["giou"]["value"] == 1.0
     assert found["sees_truth"]
     assert any("sees the ground truth" in notice for notice in found["notices"])
     assert (tmp_path / "run" / "report.html").is_file()

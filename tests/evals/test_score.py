@@ -64,6 +64,16 @@ def test_saco_predictions(tmp_path: Path) -> None:
     assert record["without_predictions"] == 1
 
 
+def test_short_and_long_queries_are_scored_apart(tmp_path: Path) -> None:
+    layouts.reasonseg(tmp_path)
+    record = score_predictions("reasonseg", tmp_path, results(tmp_path))
+    apart = record["metrics_by_tag"]["length"]
+    assert value(record, "giou") == 0.5
+    assert (apart["long"]["samples"], value(apart["long"], "giou"), value(apart["long"], "ciou")) == (1, 0, 0)
+    assert value(apart["short"], "giou") == 1.0  # nothing is there, and nothing was found
+    assert apart["short"]["metrics"]["ciou"] is None
+
+
 def test_results_for_sentences_name_the_sample(tmp_path: Path) -> None:
     layouts.refcoco(tmp_path)
     file = results(tmp_path, {"sample": "5-50", "segmentation": as_json(LEFT), "score": 1})
