@@ -233,7 +233,7 @@ class _Run:
 
     def _count(self, decision: Decision, before: SessionState) -> int:
         """How often the same was asked for in the same state: what a cycle of any length comes to."""
-        key = (canonical(decision.calls), before.key)
+        key = (canonical(decision.calls), decision.problems, before.key)
         self.seen[key] += 1
         return self.seen[key]
 

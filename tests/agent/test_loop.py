@@ -139,6 +139,21 @@ def test_errors_with_something_done_in_between_do_not_end_the_session() -> None:
     assert run(script).ending is not None
 
 
+def test_calls_that_fail_in_different_ways_are_not_the_same_call() -> None:
+    def wrong(why: str) -> Decision:
+        return Decision(problems=(why,))
+
+    looks = [says(("zoom", {"x0": x0, "y0": 0, "x1": 90, "y1": 90})) for x0 in (10, 20)]
+    script = [text("cup"), wrong("x0"), looks[0], wrong("y0"), looks[1], wrong("x1"), finish()]
+    trajectory = run(script)
+    assert trajectory.ending is not None
+    assert trajectory.ending.stop is Stop.finished
+    assert not any("was done before" in note for step in trajectory.steps for note in step.notes)
+    again = run([text("cup"), wrong("x0"), looks[0], wrong("x0"), looks[1], wrong("x0")])
+    assert again.ending is not None
+    assert again.ending.stop is Stop.repeated_errors
+
+
 def test_the_same_call_in_the_same_state_warns_and_then_ends_the_session() -> None:
     trajectory = run([text("cup"), text("cup"), text("cup"), text("cup")])
     assert "was done before" in trajectory.steps[2].notes[-1]
