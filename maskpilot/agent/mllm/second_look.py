@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,19 +98,25 @@ def second_look(
 
 
 def opinion_of(text: str, state: SessionState) -> Opinion:
-    """Read the answer; nonsense is no objection. Never raises."""
+    """Read the answer; nonsense is no objection, and no opinion either. Never raises."""
     found = first_object(text, ("wrong_ids", "missed"))
     if found is None:
-        return Opinion()
-    shown = {instance.id for instance in state.shown}
+        return Opinion(lacking="the reply of the second look could not be read")
     wrong, missed, why = found.get("wrong_ids"), found.get("missed"), found.get("why")
-    ids = [number for number in wrong if type(number) is int] if isinstance(wrong, list) else []
-    words = [one for one in missed if isinstance(one, str)] if isinstance(missed, list) else []
+    named = {str(one) for one in wrong} if isinstance(wrong, list) else set()
+    words = [_in_words(one) for one in missed] if isinstance(missed, list) else []
     return Opinion(
-        tuple(sorted(shown & set(ids))),
+        tuple(sorted(one.id for one in state.shown if str(one.id) in named)),
         tuple(_plain(one) for one in words if one.strip())[:MAX_MISSED],
         _plain(why) if isinstance(why, str) else "",
     )
+
+
+def _in_words(missed: Any) -> str:
+    """A missed object as a sentence, where a server without schemas lets the model make a table of it."""
+    if isinstance(missed, Mapping):
+        return ", ".join(one for one in missed.values() if isinstance(one, str))
+    return missed if isinstance(missed, str) else ""
 
 
 def _plain(text: str) -> str:

@@ -113,6 +113,13 @@ def test_one_that_could_not_be_had_is_recorded() -> None:
     assert [step.decision.unchecked for step in checked.steps] == ["", ""]
 
 
+@pytest.mark.parametrize("words", ["", "All fine!", '{"wrong": [1]}'])
+def test_one_that_cannot_be_read_is_none(words: str) -> None:
+    trajectory, _ = session([CUP, FINISH, Reply(words)], verify=True)
+    assert stop(trajectory) is Stop.finished
+    assert "could not be read" in trajectory.steps[-1].decision.unchecked
+
+
 @pytest.mark.parametrize("end", [ReplyEnd.truncated, ReplyEnd.refused, ReplyEnd.filtered])
 def test_one_that_was_cut_off_or_refused_is_none(end: ReplyEnd) -> None:
     trajectory, _ = session([CUP, FINISH, Reply('{"wrong_ids": [1]}', end=end)], verify=True)
@@ -140,6 +147,13 @@ def test_it_is_left_out_where_it_can_change_nothing(script: Script, verify: bool
 def test_it_is_left_out_where_it_would_break_the_budget() -> None:
     trajectory, _ = session([CUP, FINISH], verify=True, budget=Budget(max_tokens=13_000), prompt_tokens=6000)
     assert stop(trajectory) is Stop.finished
+
+
+def test_an_opinion_is_understood_without_a_schema() -> None:
+    state = SessionState(WIDTH, HEIGHT, found=(instance(3, 1, 1, 9, 9), instance(4, 1, 1, 9, 9)))
+    told = {"wrong_ids": ["3", "x"], "missed": [{"what": "a cup", "where": "on the right", "number": 1}, {}]}
+    opinion = opinion_of(json.dumps(told), state)
+    assert (opinion.wrong, opinion.missed) == ((3,), ("a cup, on the right",))
 
 
 def test_an_opinion_names_only_masks_that_are_shown_and_is_kept_short() -> None:
