@@ -54,8 +54,10 @@ class Endpoint:
 
     @property
     def is_openai(self) -> bool:
-        """Whether it is OpenAI's own."""
-        return urlsplit(self.url).hostname == urlsplit(OPENAI_URL).hostname
+        """Whether it is OpenAI's own, those of a region (eu.api.openai.com) included."""
+        own = urlsplit(OPENAI_URL).hostname or ""
+        host = urlsplit(self.url).hostname or ""
+        return host == own or host.endswith(f".{own}")
 
     @property
     def limits_completion(self) -> bool:

@@ -168,6 +168,7 @@ def tokens(usage: Any, *, prompt: str, completion: str) -> Usage:
     read = count(usage, f"{prompt}_tokens")
     reasoning = count(usage, f"{completion}_tokens_details", "reasoning_tokens")
     written = count(usage, f"{completion}_tokens")
+    cached = count(usage, f"{prompt}_tokens_details", "cached_tokens")
     unnamed = count(usage, "total_tokens") - read - written
     if unnamed > 0:
         written, reasoning = written + unnamed, max(reasoning, unnamed)
@@ -175,7 +176,7 @@ def tokens(usage: Any, *, prompt: str, completion: str) -> Usage:
         calls=1,
         prompt_tokens=read,
         completion_tokens=written,
-        cached_tokens=min(count(usage, f"{prompt}_tokens_details", "cached_tokens"), read),
+        cached_tokens=min(cached or count(usage, "cached_tokens"), read),  # the latter is Kimi's
         reasoning_tokens=min(reasoning, written),
     )
 

@@ -150,6 +150,8 @@ def test_what_is_no_convention_is_refused(text: str) -> None:
         ("gpt-5-mini", "1-xyxy"),
         ("openai/gpt-4o", "pixels-xyxy"),
         ("anthropic/claude-sonnet-4.5", "pixels-xyxy"),
+        ("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", "pixels-xyxy"),
+        ("Qwen3-VL-8B-Claude-Distill", "1000-xyxy"),
         ("google/gemini-2.5-pro", "1000-yxyx"),
         ("Qwen/Qwen2.5-VL-7B-Instruct", "pixels-xyxy"),
         ("qwen2.5vl:7b", "pixels-xyxy"),

@@ -208,6 +208,7 @@ def test_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_api_of_an_endpoint() -> None:
     for url, api, name in (
         ("https://api.openai.com/v1", "responses", "max_output_tokens"),
+        ("https://eu.api.openai.com/v1", "responses", "max_output_tokens"),
         ("https://x.openai.azure.com/openai/v1", "chat", "max_completion_tokens"),
         ("http://localhost:11434/v1", "chat", "max_tokens"),
     ):

@@ -52,6 +52,11 @@ def test_reasoning_that_only_the_total_shows() -> None:
     assert (usage.prompt_tokens, usage.completion_tokens, usage.reasoning_tokens) == (100, 80, 60)
 
 
+def test_cached_tokens_that_stand_among_the_others() -> None:
+    reported = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120, "cached_tokens": 80}
+    assert chat.usage({"usage": reported}).cached_tokens == 80
+
+
 def test_parts_never_exceed_the_whole() -> None:
     reported = {
         "prompt_tokens": 10,
