@@ -20,7 +20,8 @@ WITHOUT = {
     Feature.tools: "it does not take native tool calls; use --call-style schema or text",
     Feature.schema: "it does not take a JSON schema for the reply; use --call-style native or text",
     Feature.images: "it does not take pictures; choose a model that sees, or load its vision part",
-    Feature.context: "the conversation is too long for it; choose a model or a server setting with more room",
+    Feature.context: "the conversation is too long for it, or holds too many pictures; choose a model or a "
+    "server setting with more room",
 }
 
 
@@ -62,7 +63,7 @@ def _what_to_do(failure: Failure, base_url: str, key_name: str) -> str:
         unparsed = "cannot read the calls that the model writes; use --call-style schema or text"
         no_api = "answers what is no reply; see that --base-url (OPENAI_BASE_URL) is that of the API (…/v1)"
         return no_api if failure.status == 200 else unparsed
-    if failure.trouble is Trouble.server_error:
+    if failure.trouble in (Trouble.server_error, Trouble.overloaded):
         return "fails with every attempt; see the server's log, or its status page"
     if failure.code in NO_MONEY or failure.status == 402:
         return (

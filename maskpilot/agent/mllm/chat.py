@@ -123,14 +123,16 @@ def _choice(data: Any) -> tuple[Mapping[str, Any], str]:
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
         raise Broken(f"expected a list of choices, got {'none' if choices == [] else kind(choices)}")
-    choice = choices[0]
-    message = choice.get("message") if isinstance(choice, Mapping) else None
+    choice = choices[0] if isinstance(choices[0], Mapping) else {}
+    message, finish = choice.get("message"), choice.get("finish_reason")
+    finish = finish.partition(":")[0] if isinstance(finish, str) else ""  # Gemini's "content_filter: SAFETY"
+    if message is None and finish in ("content_filter", "function_call_filter"):
+        message = {}  # Gemini again: what it has filtered it leaves out
     if not isinstance(message, Mapping):
         raise Broken(f"expected a choice with a message, got {kind(message)}")
-    finish = choice.get("finish_reason")
     if finish == "error":
         raise Broken("the server reports an error inside its reply")
-    return message, finish if isinstance(finish, str) else ""
+    return message, finish
 
 
 def _calls(message: Mapping[str, Any], turn: int) -> tuple[tuple[ToolCall, ...], list[dict[str, Any]]]:

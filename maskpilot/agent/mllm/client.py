@@ -105,8 +105,7 @@ class Client:
         data = self._attempt(
             lambda **how: create(**body, extra_body=dict(extra) or None, **how), seconds, used
         )
-        error = data.get("error") if isinstance(data, Mapping) else None
-        if isinstance(error, Mapping | str) and error and not data.get("choices"):
+        if error := _error_in(data):
             failure = self._error_inside(error, used)
             failure.usage = FORMS[api].usage(data)
             raise failure
@@ -162,6 +161,19 @@ class Client:
     def _no_connection(self, error: BaseException) -> Failure:
         said = plain(f"{type(error).__name__}: {error}", self._secrets)
         return Failure(Trouble.no_connection, said)
+
+
+def _error_in(data: Any) -> Any:
+    """The error in the clothes of a 200: in place of choices, or in the first one (OpenRouter's)."""
+    if not isinstance(data, Mapping):
+        return None
+    holder, choices = data, data.get("choices")
+    if choices:
+        holder = choices[0] if isinstance(choices, list) and isinstance(choices[0], Mapping) else {}
+        if holder.get("finish_reason") != "error":
+            return None
+    error = holder.get("error")
+    return error if isinstance(error, Mapping | str) else None
 
 
 @functools.cache

@@ -42,7 +42,7 @@ class Feature(StrEnum):
     """What an endpoint or a model may lack.
 
     tools: native tool calls. schema: `response_format` with a JSON schema. images: pictures in a message.
-    context: room for a conversation as long as this one.
+    context: room for a conversation as long as this one, or with as many pictures.
     """
 
     tools = "tools"
@@ -54,12 +54,14 @@ class Feature(StrEnum):
 class Trouble(StrEnum):
     """Kinds of failed attempts; all but `final` are worth another one.
 
-    busy: the server asks to come later (408, 409, 429). server_error: 5xx. no_connection: none, or cut.
-    timed_out: no reply in time. broken: a 200 that is no reply, or a 500 that says that what the model wrote
-    could not be parsed. misnamed: a parameter that goes by another name here.
+    busy: the server asks to come later (408, 409, 429). overloaded: it cannot just now, or loads the model
+    (503, 529). server_error: any other 5xx. no_connection: none, or cut. timed_out: no reply in time.
+    broken: a 200 that is no reply, or an error that says that what the model wrote could not be parsed.
+    misnamed: a parameter that goes by another name here.
     """
 
     busy = "busy"
+    overloaded = "overloaded"
     server_error = "server_error"
     no_connection = "no_connection"
     timed_out = "timed_out"
@@ -93,8 +95,8 @@ class Unsupported(EndpointError):
 
 
 class Unreadable(EndpointError):
-    """What comes back is no reply: a 200 without one, or an error (500) about a call that the model made and
-    the server cannot parse, which is the model's doing and not the server's.
+    """What comes back is no reply: a 200 without one, or an error about a call that the model made and the
+    server cannot parse, which is the model's doing and not the server's.
     """
 
 

@@ -1,8 +1,8 @@
 """What an endpoint's error means: come later, never, or not with this feature.
 
 Endpoints agree on the status at best, so the words of the message are looked at too, and only for features
-that the request used. The phrases are those of OpenAI, Azure, Gemini, OpenRouter, DeepSeek, vLLM, llama.cpp,
-LM Studio and Ollama.
+that the request used. The phrases are those of OpenAI, Azure, Gemini, OpenRouter, DeepSeek, Groq, xAI, vLLM,
+llama.cpp, LM Studio and Ollama.
 """
 
 from __future__ import annotations
@@ -17,8 +17,16 @@ from maskpilot.agent.mllm.failures import Failure, Feature, Trouble, plain
 
 __all__ = ["asked_wait", "is_filtered", "refusal"]
 
-NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+NO_MONEY = frozenset(
+    {
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),
+        *("exceeded_current_quota_error", "1113"),  # Moonshot's, Z.ai's
+    }
+)
 """Codes of a 429 that waiting does not mend. Not the word "quota": Gemini uses it for limits per minute."""
+
+WRONG_KEY = re.compile(r"api key (not valid|expired)|(incorrect|invalid) api key", re.IGNORECASE)
+"""How Gemini and xAI say with a 400 what others say with a 401."""
 
 FILTERED = frozenset({"content_filter", "content_policy_violation", "image_content_policy_violation"})
 """Codes of a 400 that is about what was said or shown, not about how."""
@@ -49,13 +57,24 @@ shown; nothing but another way of calling helps."""
 
 TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|context (length|window|size)"
-    r"|prompt is too long|too many tokens|exceeds? the (available|model)",
+    r"|prompt is too long|too many tokens|exceeds? the (available|model)"
+    r"|at most [1-9]\d* image|too many images",
     re.IGNORECASE,
 )
 
+UNPARSED = re.compile(
+    r"failed to parse input at pos|the model produced output that does not match"
+    r"|error parsing tool call|failed to parse (xml|json): |xml syntax error|expected element type"
+    r"|invalid character .+ (after|in|looking for) |unexpected end of json input|json: cannot unmarshal"
+    r"|empty function name|mismatched arg_key|expected '(call:' prefix|\{' in tool call)|tool '.*' not found"
+    r"|repair failed to produce valid json",
+    re.IGNORECASE,
+)
+"""How llama.cpp (first line) and Ollama say that they cannot read a model's call; asked again, it may write
+another. Ollama hands on what its parser of JSON or XML says, often without a word on a call."""
 
-UNPARSED = re.compile(r"failed to parse input at pos|error parsing tool call", re.IGNORECASE)
-"""How llama.cpp and Ollama say that they cannot read a model's call; asked again, it may write another."""
+UNPARSED_CODES = frozenset({"tool_use_failed", "json_validate_failed"})
+"""Groq's codes, of a 400, for the same."""
 
 
 def refusal(
@@ -79,8 +98,11 @@ def refusal(
     """
     message, code = _words(body)
     said = plain(f"{name} {status} {code}: {message}" if message else f"{name} {status} {code}", secrets)
-    if status == 500 and UNPARSED.match(message):  # what follows are the model's words
+    # Before all else: what follows in such a message are the model's words.
+    if code in UNPARSED_CODES or (status == 500 and UNPARSED.match(message)):
         return Failure(Trouble.broken, said, status=status, code=plain(code, secrets))
+    if status == 400 and WRONG_KEY.search(message):
+        status = 401
     feature = _lacking(status, f"{code} {message}", used)
     trouble = Trouble.final
     if feature is None and code not in NO_MONEY:
@@ -130,8 +152,11 @@ def _words(body: Any) -> tuple[str, str]:
     message = next((body[key] for key in ("message", "detail", "error") if body.get(key)), "")
     code = next((body[key] for key in ("code", "type", "status") if isinstance(body.get(key), str)), "")
     said = message if isinstance(message, str) else repr(message)
-    behind = body.get("metadata")  # OpenRouter's: what the provider behind it said
-    raw = behind.get("raw") if isinstance(behind, Mapping) else None
+    behind = body.get("metadata")  # OpenRouter's: what the provider or the moderator behind it said
+    behind = behind if isinstance(behind, Mapping) else {}
+    raw = behind.get("raw")
+    if "flagged_input" in behind:
+        code = "content_filter"
     return f"{said}: {raw}" if isinstance(raw, str) and raw else said, code
 
 
@@ -154,6 +179,8 @@ def _lacking(status: int, words: str, used: Collection[Feature]) -> Feature | No
 def _trouble(status: int, message: str) -> Trouble:
     if status in (408, 409, 429):
         return Trouble.busy
+    if status in (503, 529):
+        return Trouble.overloaded
     if status >= 500:
         return Trouble.server_error
     if status in (400, 422) and "max_completion_tokens" in message and "too large" not in message:

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+WAITED_FOR = frozenset({Trouble.busy, Trouble.overloaded, Trouble.server_error})
+"""Troubles in which a server may ask to wait."""
+
 LONG_WAIT = 5.0
 """Seconds of silence after which a user wonders; a shorter wait is not worth a warning."""
 
@@ -30,7 +33,8 @@ class Patience:
     Attributes:
         seconds: for the whole of it, waits included. A busy server (408, 409, 429) is asked again until then.
         timeout: seconds for one attempt.
-        server_errors: attempts that end in a 5xx. Few: local servers answer 500 for permanent faults.
+        overloaded: attempts that end in a 503 or 529: about a minute, in which a server may load its model.
+        server_errors: attempts that end in another 5xx. Few: local servers answer 500 for permanent faults.
         broken: attempts that end in a 200 that is no reply, or in a call that the server cannot parse.
         no_connection: attempts that end without an answer.
         first_wait: seconds before the second attempt; doubled with each further one.
@@ -43,6 +47,7 @@ class Patience:
 
     seconds: float = 600.0
     timeout: float = 300.0
+    overloaded: int = 8
     server_errors: int = 4
     broken: int = 3
     no_connection: int = 6
@@ -60,6 +65,7 @@ class Patience:
         """How many attempts may end in this; None: as many as fit into the time."""
         return {
             Trouble.busy: None,
+            Trouble.overloaded: self.overloaded,
             Trouble.server_error: self.server_errors,
             Trouble.no_connection: self.no_connection,
             Trouble.timed_out: self.no_connection,
@@ -136,7 +142,7 @@ class Persistence:
             return 0.0
         wait = self._patience.first_wait * 2.0 ** min(self.attempts - 1, 30)
         wait = min(wait, self._patience.longest_wait) * (0.5 + 0.5 * self._jitter())
-        if failure.asked is None or failure.trouble not in (Trouble.busy, Trouble.server_error):
+        if failure.asked is None or failure.trouble not in WAITED_FOR:
             return wait
         # Never less than asked for: the jitter only adds.
         asked = min(failure.asked, self._patience.longest_asked) * (1.0 + 0.1 * self._jitter())

@@ -31,6 +31,7 @@ DOWN: list[Turn] = [server_error()] * 4
 """As often as a request is tried."""
 
 LLAMA = error(500, "Failed to parse input at pos 12: <tool_call> tools are not supported", "server_error")
+PEG = error(500, "The model produced output that does not match the expected peg-native format")
 OLLAMA = error(500, "error parsing tool call: raw='{\"x0\": ', err=unexpected end", "api_error")
 
 
@@ -64,7 +65,7 @@ def test_a_server_that_fails_in_the_middle_of_a_session_ends_it_and_it_goes_on_l
     assert (stop(trajectory), len(trajectory.steps)) == (Stop.finished, 2)
 
 
-@pytest.mark.parametrize("fault", [LLAMA, OLLAMA])
+@pytest.mark.parametrize("fault", [LLAMA, PEG, OLLAMA])
 def test_a_call_that_the_server_cannot_read_is_the_model_s_to_mend(fault: Turn) -> None:
     trajectory = session([fault] * 3 + [CUP] + [fault] * 3 + [FINISH])
     assert stop(trajectory) is Stop.finished

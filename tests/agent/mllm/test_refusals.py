@@ -36,6 +36,8 @@ ALL = (Feature.tools, Feature.schema, Feature.images)
         (400, "This response_format type is unavailable now", "schema"),
         (400, "This model's maximum context length is 8192 tokens", "context"),
         (400, "the request exceeds the available context size", "context"),
+        (400, "At most 2 image(s) may be provided in one prompt.", "context"),
+        (400, "Too many images in request. Max is 10.", "context"),
         (413, "", "context"),
         (400, "Unexpected role 'user' after role 'tool'", "tools"),
         (
@@ -69,10 +71,60 @@ def test_another_reason(status: int, message: str) -> None:
     assert (failure.trouble, failure.feature) == (Trouble.final, None)
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_server_that_is_away_lacks_no_feature(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "trouble"), [(502, "server_error"), (503, "overloaded"), (504, "server_error")]
+)
+def test_a_server_that_is_away_lacks_no_feature(status: int, trouble: str) -> None:
     failure = refusal(status, {"message": "the image and tool services are unavailable"}, used=ALL)
-    assert (failure.trouble, failure.feature) == (Trouble.server_error, None)
+    assert (failure.trouble, failure.feature) == (trouble, None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Failed to parse input at pos 12: <tool_call>",
+        "The model produced output that does not match the expected peg-native format",
+        "error parsing tool call: raw='{', err=unexpected end of JSON input",
+        "XML syntax error on line 8: element <function> closed by </parameter>",
+        "failed to parse XML: XML syntax error on line 1: unexpected EOF",
+        "failed to parse JSON: invalid character 'x'",
+        "expected element type <function> but have <parameter>",
+        "invalid character ']' after object key:value pair",
+        "unexpected end of JSON input",
+        "expected 'call:' prefix",
+        "tool 'fly' not found",
+    ],
+)
+def test_what_the_model_wrote_could_not_be_parsed(message: str) -> None:
+    assert refusal(500, {"message": message, "type": "api_error"}, used=ALL).trouble is Trouble.broken
+    assert refusal(400, {"message": message}).trouble is Trouble.final  # that is about the request
+
+
+@pytest.mark.parametrize("code", ["tool_use_failed", "json_validate_failed"])
+def test_groq_says_so_by_a_code(code: str) -> None:
+    said = {"message": "Failed to call a function. Please adjust your prompt.", "code": code}
+    assert refusal(400, {"error": said}, used=ALL).trouble is Trouble.broken
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["API key not valid. Please pass a valid API key.", "Incorrect API key provided: na***ys."],
+)
+def test_a_wrong_key_by_another_status(message: str) -> None:
+    failure = refusal(400, [{"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}])
+    assert (failure.trouble, failure.status) == (Trouble.final, 401)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "You exceeded your current quota", "code": "insufficient_quota"},
+        {"message": "Your account is suspended", "type": "exceeded_current_quota_error"},
+        {"message": "Insufficient balance or no resource package. Please recharge.", "code": "1113"},
+    ],
+)
+def test_waiting_brings_no_money(error: dict[str, str]) -> None:
+    assert refusal(429, {"error": error}).trouble is Trouble.final
 
 
 def test_what_the_provider_behind_a_router_said_counts() -> None:
@@ -102,7 +154,9 @@ def test_only_features_that_were_used_can_be_lacking() -> None:
         (409, "busy"),
         (429, "busy"),
         (500, "server_error"),
-        (529, "server_error"),
+        (502, "server_error"),
+        (503, "overloaded"),
+        (529, "overloaded"),
         (400, "final"),
     ],
 )
@@ -142,6 +196,9 @@ def test_filters() -> None:
     assert is_filtered(refusal(400, {"code": "content_filter", "message": "no"}))
     assert is_filtered(refusal(400, {"code": "invalid_prompt", "message": "violating our usage policy"}))
     assert not is_filtered(refusal(400, {"code": "invalid_prompt", "message": "no messages"}))
+    moderated = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "x"}
+    assert is_filtered(refusal(403, {"error": {"code": 403, "message": "flagged", "metadata": moderated}}))
+    assert not is_filtered(refusal(403, {"error": {"code": 403, "message": "Key limit exceeded"}}))
 
 
 @pytest.mark.parametrize(

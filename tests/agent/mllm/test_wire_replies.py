@@ -7,7 +7,7 @@ import pytest
 
 from maskpilot.agent.mllm import chat, responses
 from maskpilot.agent.mllm.exchange import Message, Reply, Role
-from maskpilot.agent.mllm.failures import EndpointError, OutOfTime
+from maskpilot.agent.mllm.failures import EndpointError, OutOfTime, Unreadable
 from maskpilot.agent.mllm.reading import NAMELESS, UNREADABLE, Broken, arguments
 from maskpilot.agent.mllm.retry import Patience
 from maskpilot.testing import Answer, Says
@@ -166,6 +166,16 @@ def test_what_is_no_chat_completion(payload: Any) -> None:
         chat.read(payload, 1)
 
 
+@pytest.mark.parametrize("left", [{}, {"message": None}, {"message": {"role": "assistant", "content": ""}}])
+def test_gemini_leaves_out_what_it_has_filtered(left: dict[str, Any]) -> None:
+    for reason in ("PROHIBITED_CONTENT", "SAFETY", "OTHER"):
+        reply = chat.read({"choices": [{"finish_reason": f"content_filter: {reason}", **left}]}, 1)
+        assert (reply.text, reply.end) == ("", "filtered")
+    malformed = {"finish_reason": "function_call_filter: MALFORMED_FUNCTION_CALL", **left}
+    reply = chat.read({"choices": [malformed]}, 1)
+    assert (reply.text, reply.calls, reply.end) == ("", (), "complete")
+
+
 @pytest.mark.parametrize("name", [None, "", "  ", 7])
 def test_a_call_without_a_name_is_a_call_of_no_tool(name: object) -> None:
     said = message(tool_calls=[{"id": "c", "function": {"name": name, "arguments": "{}"}}])
@@ -272,6 +282,19 @@ def test_an_error_in_the_clothes_of_a_200() -> None:
     assert sent([passing, CALL]).calls
     with pytest.raises(EndpointError, match=r"no such model.*nothing of that name"):
         sent([answer({"error": {"code": 404, "message": "nothing of that name"}})])
+
+
+def test_an_error_in_the_clothes_of_a_choice() -> None:
+    def choice(code: int, message: str) -> Answer:
+        error = {"code": code, "message": message}
+        return answer({"choices": [{"message": {"content": ""}, "finish_reason": "error", "error": error}]})
+
+    assert sent([choice(502, "the provider is down"), CALL]).calls
+    with pytest.raises(EndpointError, match="there is no credit left"):
+        sent([choice(402, "Insufficient credits")])
+    with pytest.raises(EndpointError, match=r"fails with every attempt.*the provider is down") as caught:
+        sent([choice(502, "the provider is down")] * 4)
+    assert not isinstance(caught.value, Unreadable)
 
 
 def test_a_response_that_failed() -> None:

@@ -165,6 +165,21 @@ def test_server_errors_are_few(api: str) -> None:
     assert len(clock.slept) == 3
 
 
+@pytest.mark.parametrize("status", [503, 529])
+def test_a_server_that_loads_or_is_overloaded_has_a_minute(status: int) -> None:
+    with wired([*[server_error(status)] * 7, CALL], jitter=lambda: 1.0) as (wire, _, clock):
+        assert wire.send(request()).calls
+    assert clock.slept == [0.5, 1, 2, 4, 8, 16, 30]
+    with pytest.raises(EndpointError, match=r"fails with every attempt.*\(8 attempts\)"):
+        sent([server_error(status)] * 8)
+
+
+def test_a_server_that_is_overloaded_says_how_long() -> None:
+    with wired([error(503, "overloaded", retry_after="20"), CALL]) as (wire, _, clock):
+        wire.send(request())
+    assert clock.slept == [20]
+
+
 def test_troubles_are_counted_apart() -> None:
     turns: list[Turn] = [server_error(), HTML, busy(), server_error(), HTML, server_error(), CUT_BEFORE, CALL]
     assert sent(turns).calls
