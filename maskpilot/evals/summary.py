@@ -127,7 +127,7 @@ def _mean(scores: Sequence[SampleScore], of: Any) -> Estimate | None:
 
 def _records(metrics: Sequence[str], scores: Sequence[SampleScore]) -> dict[str, dict[str, Any] | None]:
     estimates = {name: estimate(METRICS[name], scores) for name in metrics}
-    return {name: found and found.record for name, found in estimates.items()}
+    return {name: found.record if found else None for name, found in estimates.items()}
 
 
 def _groups(scores: Sequence[SampleScore]) -> dict[str, dict[str, Estimate]]:
