@@ -78,5 +78,5 @@ FORMAT = Format(
     limits="",
     open=Writer,
     images=lambda split: split,
-    by_stem=True,
+    label_suffix=".json",
 )

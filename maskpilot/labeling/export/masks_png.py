@@ -123,5 +123,5 @@ FORMAT = Format(
     limits="a pixel belongs to one instance: where masks overlap, the best score is on top and the rest is "
     "hidden; the image of classes tells no instances apart",
     open=MasksWriter,
-    by_stem=True,
+    label_suffix=".png",
 )

@@ -18,6 +18,10 @@ SUFFIX = re.compile(
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 """Files that Windows cannot have."""
 
+NO_TEXT = re.compile(r"[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""Control characters, line ends, marks that turn the direction of writing, and bytes that are no text. Spaces
+and joiners of any script are none of it: names have them that people and cameras give."""
+
 LONGEST = 200
 """Bytes of a name; file systems take 255, and formats add to it."""
 
@@ -26,13 +30,13 @@ class Names:
     """Gives every image of an export a name of its own, in the order asked; the same order, the same names.
 
     Args:
-        by_stem: names must differ in more than the suffix.
+        label_suffix: as `Format.label_suffix`; images must leave room for such files, too.
         reserved: names that the export itself needs.
     """
 
-    def __init__(self, *, by_stem: bool = False, reserved: tuple[str, ...] = ()) -> None:
-        self._by_stem = by_stem
-        self._taken = {self._key(name) for name in reserved}
+    def __init__(self, *, label_suffix: str = "", reserved: tuple[str, ...] = ()) -> None:
+        self._label_suffix = label_suffix
+        self._files = {_folded(PurePosixPath(name)) for name in reserved}
         self._folders: set[str] = set()
 
     def name(self, source: str, image: ImageRef) -> str:
@@ -46,25 +50,26 @@ class Names:
         return name
 
     def _take(self, name: str) -> bool:
-        key = self._key(name)
-        folders = {self._folded(folder) for folder in PurePosixPath(name).parents}
-        if key in self._taken or key in self._folders or folders & self._taken:
+        path = PurePosixPath(name)
+        files = {_folded(path)}
+        if self._label_suffix:
+            files.add(_folded(path.with_suffix(self._label_suffix)))
+        folders = {_folded(folder) for folder in path.parents}
+        if files & (self._files | self._folders) or folders & self._files:
             return False
-        self._taken.add(key)
+        self._files |= files
         self._folders |= folders
         return True
 
-    def _key(self, name: str) -> str:
-        return self._folded(PurePosixPath(name).with_suffix("") if self._by_stem else PurePosixPath(name))
 
-    def _folded(self, name: PurePosixPath) -> str:
-        """What two names share that some file system takes for the same."""
-        return unicodedata.normalize("NFKC", str(name)).casefold()
+def _folded(name: PurePosixPath) -> str:
+    """What two names share that some file system takes for the same."""
+    return unicodedata.normalize("NFKC", str(name)).casefold()
 
 
 def is_text(path: str) -> bool:
-    """Whether a path is printable text, which every format can hold."""
-    return path.isprintable()  # surrogates, control characters and line ends are not
+    """Whether a path is text on one line, which every format can hold."""
+    return NO_TEXT.search(path) is None
 
 
 def is_plain(path: str) -> bool:

@@ -60,7 +60,7 @@ class Work:
         referenced = order.images is Images.reference
         self._root = str(images) if referenced else ""
         self._absent = referenced and not images.is_dir()  # on another machine, say: nothing can be checked
-        self._names = Names(by_stem=order.format.by_stem, reserved=(EXPORT, NAMES, PROBLEMS))
+        self._names = Names(label_suffix=order.format.label_suffix, reserved=(EXPORT, NAMES, PROBLEMS))
         self._renamed: dict[str, str] = {}
         self._loss = Loss({name: ClassLoss() for name in classes})
         self._count: Counter[str] = Counter()
@@ -173,7 +173,7 @@ class Work:
             name = self._names.name(source, image)
             return name, f"{self._order.format.images(split)}/{name}".removeprefix("/")
         # Where labels are files named after the image, those names must be safe to write to.
-        name = self._names.name(source, image) if self._order.format.by_stem else source
+        name = self._names.name(source, image) if self._order.format.label_suffix else source
         return name, f"{self._root}/{source}"
 
     def _usable(self, relative: str, picture: Picture) -> bool:

@@ -21,8 +21,8 @@ class Picture:
         id: number in the export, from 1.
         source: the file's path in the folder of images as the run saw it; bytes that are no text are
             surrogates. For people and look-ups, never a path to write to.
-        file_name: its path below the folder of images that the export has or refers to, with "/": printable
-            text. Where the export holds the images, or the format is `by_stem`, it is safe to write to.
+        file_name: its path below the folder of images that the export has or refers to, with "/": text on one
+            line. Where the export holds the images, or the format has a `label_suffix`, safe to write to.
         path: where the image is: from the export's folder where it lies inside ("images/a.jpg"), otherwise
             absolute.
         split: "train" or "val"; "" where the export is not split.
@@ -111,7 +111,8 @@ class Format:
             everything else.
         needs_images: readers look for images beside the labels, so an export by reference is refused.
         polygons: masks are written as outlines, which a tolerance simplifies.
-        by_stem: files of labels are named after the image without its suffix, so a.jpg and a.png collide.
+        label_suffix: files of labels are named after the image, with this suffix in place of its own, so that
+            a.jpg and a.png collide; "" where there are no such files.
     """
 
     name: str
@@ -121,7 +122,7 @@ class Format:
     images: Callable[[str], str] = lambda split: "images"  # noqa: ARG005
     needs_images: bool = False
     polygons: bool = False
-    by_stem: bool = False
+    label_suffix: str = ""
 
 
 def facts(one: ClassLabels, label: Label) -> dict[str, Any]:

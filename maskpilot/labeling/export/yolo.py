@@ -94,5 +94,5 @@ FORMAT = Format(
     images=_images,
     needs_images=True,
     polygons=True,
-    by_stem=True,
+    label_suffix=".txt",
 )

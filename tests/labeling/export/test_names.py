@@ -17,7 +17,19 @@ BY_HASH = "abcdef0123456789.png"
 
 
 @pytest.mark.parametrize(
-    "source", ["a.jpg", "deep/er/b.PNG", "with space.webp", "漢字/é.tiff", "a.b.c.jpeg", "-x.gif"]
+    "source",
+    [
+        "a.jpg",
+        "deep/er/b.PNG",
+        "with space.webp",
+        "漢字/é.tiff",
+        "a.b.c.jpeg",
+        "-x.gif",
+        "Screenshot at 10.00.00\u202fAM.png",  # as macOS calls them
+        "写真\u3000１.jpg",
+        "می\u200cخواهم.jpg",
+        "\U0001f469\u200d\U0001f467.png",
+    ],
 )
 def test_a_plain_name_is_kept(source: str) -> None:
     assert Names().name(source, IMAGE) == source
@@ -70,16 +82,25 @@ def test_a_file_and_a_folder_never_share_a_name() -> None:
 
 
 def test_stems_differ_where_labels_are_named_by_them() -> None:
-    names = Names(by_stem=True, reserved=("export.json",))
+    names = Names(label_suffix=".json", reserved=("export.json",))
     assert names.name("a.jpg", IMAGE) == "a.jpg"
     assert names.name("a.png", IMAGE) == BY_HASH
     assert names.name("deep/a.png", IMAGE) == "deep/a.png"
     assert names.name("export.jpg", IMAGE) == "abcdef0123456789-2.png"
 
 
+def test_labels_named_after_an_image_take_the_place_of_no_folder() -> None:
+    names = Names(label_suffix=".txt")
+    assert names.name("a.jpg", IMAGE) == "a.jpg"
+    assert names.name("a.txt/b.jpg", IMAGE) == BY_HASH
+    assert names.name("a/b.jpg", IMAGE) == "a/b.jpg"
+    assert names.name("c.TXT/d.jpg", IMAGE) == "c.TXT/d.jpg"
+    assert names.name("c.jpg", IMAGE) == "abcdef0123456789-2.png"
+
+
 @given(st.lists(st.text(st.sampled_from("aA.\\/\ne\u0301é-"), max_size=6)))
 def test_every_name_is_plain_and_there_once(sources: list[str]) -> None:
-    names = Names(by_stem=True)
+    names = Names(label_suffix=".png")
     given_ = [names.name(source, IMAGE) for source in sources]
     stems = [str(PurePosixPath(name).with_suffix("")).casefold() for name in given_]
     assert all(is_plain(name) for name in given_)
@@ -109,12 +130,23 @@ def test_label_files_are_named_apart_also_beside_references(tmp_path: Path) -> N
     assert account["problems"] == 0
 
 
+@pytest.mark.parametrize(
+    ("form", "folder"), [("masks", "a.png"), ("labelme", "a.json"), ("yolo-seg", "a.txt")]
+)
+def test_a_folder_called_like_a_file_of_labels_is_no_obstacle(form: str, folder: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path, {"a.jpg": (), f"{folder}/b.jpg": ()})
+    account = export_as(form, run, tmp_path / "out")
+    assert (account["pictures"], account["renamed"], account["problems"]) == (2, 1, 0)
+
+
 def test_a_reference_keeps_every_name_that_is_text(tmp_path: Path) -> None:
-    run = make_run(tmp_path, {"a.jpg": (), "A.jpg": (), "CON.png": (), "new\nline.png": ()})
+    run = make_run(
+        tmp_path, {"a.jpg": (), "A.jpg": (), "CON.png": (), "a\u3000b.png": (), "new\nline.png": ()}
+    )
     account = export_as("coco", run, tmp_path / "out", images=Images.reference)
     names = {
         row["file_name"]
         for row in json.loads((tmp_path / "out" / "annotations/instances_default.json").read_text())["images"]
     }
-    assert names == {"a.jpg", "A.jpg", "CON.png"}
+    assert names == {"a.jpg", "A.jpg", "CON.png", "a\u3000b.png"}
     assert "not plain text" in account["first_problems"][0]["problem"]
