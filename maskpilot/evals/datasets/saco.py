@@ -107,6 +107,14 @@ def _files(about: About, path: Path, prefix: str, wanted: str | None) -> tuple[s
             f"{path}: missing {prefix}_{chosen}_merged_*test.json, here or one folder down; to be had from "
             f"{about.home}"
         )
+    named = {file.name.partition("_merged_")[2][:2] for file in found[chosen]}
+    missing = [letter for letter in "abc" if f"{letter}_" not in named] if prefix == "gold" else []
+    if missing:
+        names = ", ".join(f"gold_{chosen}_merged_{letter}_release_test.json" for letter in missing)
+        raise DatasetError(
+            f"{found[chosen][0].parent}: missing {names}; the best of three annotators counts, so that fewer "
+            f"give lower numbers. To be had from {about.home}"
+        )
     return chosen, found[chosen]
 
 

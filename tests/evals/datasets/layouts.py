@@ -148,9 +148,9 @@ def grefcoco(root: Path) -> Path:
 
 
 def gold(root: Path) -> Path:
-    """Two pairs on one image, and one that an annotator could not finish; annotators a and b differ."""
+    """Two pairs on one image, and one that two annotators could not finish; a saw more than b and c."""
     picture(root / "metaclip-images" / "1" / "x.jpg")
-    for annotator, present in (("a", True), ("b", False)):
+    for annotator, present in (("a", True), ("b", False), ("c", False)):
         images = [
             {
                 "id": pair,

@@ -194,9 +194,7 @@ def test_file_names_of_other_data_sets_stay_there_too(tmp_path: Path) -> None:
     (tmp_path / "queries.jsonl").write_text('{"image": "a.jpg", "query": "x", "mask": "../a.png"}')
     with pytest.raises(DatasetError, match=r"queries\.jsonl:1: file name '\.\./a\.png' leads out"):
         open_dataset("folder", tmp_path)
-    gold = layouts.gold(tmp_path / "gold") / "gt-annotations" / "gold_metaclip_merged_a_release_test.json"
-    other = gold.with_name(gold.name.replace("_a_", "_b_"))
-    for file in (gold, other):
+    for file in layouts.gold(tmp_path / "gold").glob("gt-annotations/*.json"):
         edited(file, lambda data: data["images"][0].update(file_name="/etc/passwd"))
     with pytest.raises(DatasetError, match=r"image 100: file name '/etc/passwd' leads out"):
         open_dataset("saco-gold", tmp_path / "gold")
@@ -336,6 +334,13 @@ def test_a_mask_image_of_another_size_or_missing(tmp_path: Path) -> None:
     (tmp_path / "masks" / "both.png").unlink()
     with pytest.raises(DatasetError, match=r"queries\.jsonl:1: .*both\.png: no such file"):
         dataset.truth(first(dataset))
+
+
+def test_gold_without_an_annotator_is_not_scored(tmp_path: Path) -> None:
+    """Fewer of them would give lower numbers."""
+    (layouts.gold(tmp_path) / "gt-annotations" / "gold_metaclip_merged_b_release_test.json").unlink()
+    with pytest.raises(DatasetError, match=r"missing gold_metaclip_merged_b_release_test\.json; .*SACo-Gold"):
+        open_dataset("saco-gold", tmp_path)
 
 
 def test_annotators_who_speak_of_different_things(tmp_path: Path) -> None:

@@ -161,10 +161,10 @@ def test_gold_has_several_annotators(tmp_path: Path) -> None:
     dataset = open_dataset("saco-gold", layouts.gold(tmp_path), split="metaclip")
     samples = by_query(dataset)
     assert set(samples) == {"red cup", "elephant"}  # one annotator could not finish "leaf"
-    assert dataset.truth(samples["red cup"]).annotators == ((LEFT, RIGHT), (LEFT,))
-    assert dataset.truth(samples["elephant"]).annotators == ((), ())
+    assert dataset.truth(samples["red cup"]).annotators == ((LEFT, RIGHT), (LEFT,), (LEFT,))
+    assert dataset.truth(samples["elephant"]).annotators == ((), (), ())
     assert len({sample.image_id for sample in samples.values()}) == 1
-    assert dataset.facts["annotators"] == "2"
+    assert dataset.facts["annotators"] == "3"
 
 
 def test_coco_asks_for_absent_classes_too(tmp_path: Path) -> None:
