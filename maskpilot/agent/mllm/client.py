@@ -54,10 +54,13 @@ class Client:
         import openai  # noqa: PLC0415 (heavy, and needed only where a model is asked)
 
         self._secrets = endpoint.secrets
+        key = endpoint.key or NO_KEY
         self._client = openai.OpenAI(
             base_url=endpoint.shown,
             default_query=endpoint.query,  # the client loses one that is in the URL
-            api_key=endpoint.key or NO_KEY,
+            api_key=key,
+            # Said once more, since OPENAI_CUSTOM_HEADERS may hold a key that is for another endpoint.
+            default_headers={"Authorization": f"Bearer {key}"},
             max_retries=0,
             http_client=openai.DefaultHttpxClient(
                 follow_redirects=False, verify=_certificates(), event_hooks={"response": [_error_read]}

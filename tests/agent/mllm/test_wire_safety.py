@@ -196,6 +196,18 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [seen.headers["authorization"][7:] for seen in server.seen] == [CANARY, "mine-123"]
 
 
+def test_a_key_among_the_clients_own_settings_is_no_substitute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer sk-of-another\nX-Gateway: mine")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-of-another")
+    for key, sent_key in ((CANARY, CANARY), (None, "none")):
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        with wired([Says("x")], api_key=key) as (wire, server, _):
+            wire.send(request())
+            assert server.seen[0].headers["authorization"] == f"Bearer {sent_key}"
+            assert server.seen[0].headers["x-gateway"] == "mine"
+            assert "sk-of-another" not in repr(sorted(server.seen[0].headers.items()))
+
+
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
