@@ -382,6 +382,25 @@ def test_the_command_and_the_module_are_one() -> None:
     assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"maskpilot ")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [("datasets", "--json"), ("datasets",), ("--version",)], ids=" ".join)
+def test_output_that_does_not_fit_on_the_disk_is_a_failure_with_its_cause(
+    arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "maskpilot", *arguments],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "error: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     run("refine", code=2)
     run("fly", code=2)

@@ -7,10 +7,12 @@ that --help stays quick.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -77,19 +79,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # the name of a class must not end a summary halfway
     try:
-        app(arguments)
+        _run(arguments)
     except InvalidInput as error:
         fail(str(error), code=2)
     except MaskpilotError as error:
         fail(str(error))
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # who reads the output has seen enough
+        _forget_output()
         raise SystemExit(1) from None
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            # A path of the user's that is too long, or in a folder that may not be looked into.
+            fail(f"{error.filename}: {error.strerror}")
+        if error.errno != errno.ENOSPC:
             raise
-        # A path of the user's that is too long, or in a folder that may not be looked into.
-        fail(f"{error.filename}: {error.strerror}")
+        _forget_output()
+        fail(f"the output cannot be written: {error.strerror}")
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    """Run a command until what it prints is written: a disk may turn out to be full only then."""
+    try:
+        app(arguments)
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _forget_output() -> None:
+    """Keep Python from writing what is left once more when it exits, which has an exit code of its own."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)
