@@ -10,7 +10,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,6 +27,10 @@ __all__ = ["MAX_MEGAPIXELS", "LoadedImage", "decode_image", "from_picture", "loa
 
 MAX_MEGAPIXELS = 64.0
 """Larger pictures are refused unless the caller allows more: a small file can hide one that fills memory."""
+
+MAX_BYTES, BYTES_OF_A_PIXEL = 1 << 30, 16
+"""Larger files are refused before they are read, unless so many megapixels are allowed that it may take them:
+four channels of four bytes are the most that a pixel has."""
 
 MAX_TRUE_MASKS = 2000
 """An image of masks with more values than this is a photo."""
@@ -88,9 +92,9 @@ def load_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedI
     grey is scaled from 0..65535, 32-bit data from its own range. All but the rotation is said in `notes`.
 
     Raises:
-        ImageError: missing, a folder, not an image, damaged, or larger than `max_megapixels`.
+        ImageError: missing, a folder, not an image, damaged, or larger than `max_megapixels` would be.
     """
-    return decode_image(_read(path), path, max_megapixels=max_megapixels)
+    return decode_image(_read(path, max_megapixels), path, max_megapixels=max_megapixels)
 
 
 def decode_image(source: bytes, path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedImage:
@@ -117,8 +121,9 @@ def decode_image(source: bytes, path: Path, *, max_megapixels: float = MAX_MEGAP
     with opened:
         suffix = SUFFIXES[opened.format or ""]
         try:
-            opened.load()
-            picture, notes = _to_rgb(opened)
+            with _allowed(opened.size):
+                opened.load()
+                picture, notes = _to_rgb(opened)
         except Exception as error:  # see above
             raise ImageError(
                 f"{path}: truncated or damaged image data ({type(error).__name__}); download it again"
@@ -138,7 +143,7 @@ def load_truth(path: Path, size: tuple[int, int]) -> tuple[Mask, ...]:
     """
     source = _read(path)
     try:
-        with _opened(source, partial(_check_truth, path=path, expected=size)) as opened:
+        with _opened(source, partial(_check_truth, path=path, expected=size)) as opened, _allowed(size):
             lossy = opened.format in {"JPEG", "MPO"}
             # As they are stored: Pillow would cut what is above 255 down to it.
             are_values = opened.mode in ("1", "L", "P", "I", "F") or opened.mode.startswith("I;16")
@@ -169,7 +174,7 @@ def from_picture(picture: Image.Image, name: str) -> LoadedImage:
     return LoadedImage(image=rgb, source=buffer.getvalue(), suffix=".png", name=name)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> bytes:
     try:
         if path.is_dir():
             raise ImageError(f"{path}: is a folder, expected one image file")
@@ -177,6 +182,12 @@ def _read(path: Path) -> bytes:
             raise ImageError(f"{path}: no such file")
         if not path.is_file():
             raise ImageError(f"{path}: not a regular file")
+        size = path.stat().st_size
+        if size > max(MAX_BYTES, max_megapixels * 1e6 * BYTES_OF_A_PIXEL):
+            raise ImageError(
+                f"{path}: {size / 1e9:.1f} GB, more than a picture of {max_megapixels:g} megapixels takes; "
+                "if you trust this file, allow it with --max-megapixels"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
@@ -239,6 +250,16 @@ def _without_pillows_limit() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _allowed(size: tuple[int, int]) -> AbstractContextManager[None]:
+    """While a picture is decoded that was let in: of some formats (TIFF), Pillow checks the size only then.
+
+    Pictures below its limit need not wait for each other.
+    """
+    with _limit_lock:  # otherwise it may be away for the moment
+        limit = Image.MAX_IMAGE_PIXELS
+    return nullcontext() if limit is None or size[0] * size[1] <= limit else _without_pillows_limit()
 
 
 def _upright(opened: Image.Image) -> Image.Image:

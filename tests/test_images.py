@@ -129,6 +129,26 @@ def test_a_picture_of_a_hundred_megapixels_needs_permission(tmp_path: Path) -> N
     assert load_image(path, max_megapixels=101).image.size == (10_000, 10_000)
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".webp", ".gif"])
+def test_pillow_refuses_nothing_that_was_allowed(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow raises above twice its limit, which here is that of a program that thinks little of files."""
+    path = saved(tmp_path / f"large{suffix}", half_red())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert load_image(path).image.size == (40, 20)
+    assert load_truth(saved(tmp_path / "truth.tif", half_red()), (40, 20))
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_a_file_of_more_bytes_than_a_picture_takes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "film.jpg"
+    path.touch()
+    os.truncate(path, 3_000_000_000)  # it takes no room
+    with pytest.raises(ImageError, match=r"3\.0 GB, more than .* 64 megapixels takes.*--max-megapixels"):
+        load_image(path)
+
+
 def test_masks_of_another_size_are_refused_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "truth.png"
     for content in (claims_to_be_huge(), icon(claims_to_be_huge())):
