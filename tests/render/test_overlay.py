@@ -164,6 +164,14 @@ def test_two_hundred_masks_are_all_labelled_or_reported() -> None:
     assert drawn.unlabelled == ()
 
 
+def test_fifty_megapixels_are_drawn_and_a_speck_on_them_is_labelled() -> None:
+    size = (8660, 5774)
+    instances = [rectangle(1, size, (10, 10, 4000, 3000)), rectangle(2, size, (5000, 5000, 5003, 5004))]
+    drawn = overlay(grey(*size), instances)
+    assert (drawn.image.size, drawn.unlabelled) == ((1536, 1024), ())
+    assert holds(drawn.image, colour(2))
+
+
 def test_a_strip_too_low_for_plates_reports_its_ids() -> None:
     size = (1500, 8)
     drawn = overlay(grey(*size), [rectangle(4, size, (700, 2, 720, 6))])
