@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,9 @@ class Database:
         self._path = path
         self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         with self.told():
-            mode = "ro" if read_only else "rwc"
+            mode = "rwc"
+            if read_only:
+                mode = "ro&immutable=1" if _is_at_rest(path) else "ro"
             # Autocommit: transactions begin and end where the code says so.
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
@@ -121,3 +124,11 @@ class Database:
                 for statement in TABLES.split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a database can be read as it lies there: nobody is at it, and nothing can be written beside it.
+
+    SQLite itself would not read it: it wants to write down beside it who reads.
+    """
+    return not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)

@@ -1,5 +1,6 @@
 """What is committed stays, whole, whatever happens next."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -137,6 +138,18 @@ def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:
         assert len(reader.labeled()) == 1
         writer.commit(image_labels(2))
         assert len(reader.labeled()) == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_it_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with Store(tmp_path / LABELS) as store:
+        store.commit(image_labels())
+    tmp_path.chmod(0o555)
+    try:
+        with Store(tmp_path / LABELS, read_only=True) as store:
+            assert list(store.images()) == [image_labels()]
+    finally:
+        tmp_path.chmod(0o755)
 
 
 @pytest.mark.parametrize("content", [b"not a database at all, just text" * 40, b""])
