@@ -54,7 +54,8 @@ def _differences(comparison: Comparison) -> None:
         table.add_row(METRICS[name].title, *cells(found, "+"))
     table.add_section()
     for name, found in comparison.loop.items():
-        table.add_row(LOOP_METRICS[name].title, *cells(found, "+"))
+        metric = LOOP_METRICS[name]
+        table.add_row(metric.title, *cells(found, "+", metric.form))
     console.print(table)
     most = Table("sample", "query", "first", "second", "difference")
     for one in comparison.differences[:LISTED]:

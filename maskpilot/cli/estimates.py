@@ -16,17 +16,17 @@ AsZeroOption = Annotated[
 ]
 
 
-def cells(found: Estimate | None, sign: str = "") -> tuple[str, str, str]:
-    """Value, 95% interval and samples; `sign` is "+" where a difference is shown."""
+def cells(found: Estimate | None, sign: str = "", form: str = ".3f") -> tuple[str, str, str]:
+    """Value, 95% interval and samples; `sign` is "+" where a difference is shown, `form` as in `format`."""
     if found is None:
         return ("not defined", "", "0")
     interval = (
         ""
         if found.low is None or found.high is None
-        else f"{_short(found.low, sign)} to {_short(found.high, sign)}"
+        else f"{_short(found.low, sign, form)} to {_short(found.high, sign, form)}"
     )
-    return (_short(found.value, sign), interval, str(found.samples))
+    return (_short(found.value, sign, form), interval, str(found.samples))
 
 
-def _short(value: float, sign: str) -> str:
-    return f"{value:{sign}.3f}" if abs(value) < 100 else f"{value:{sign},.0f}"
+def _short(value: float, sign: str, form: str) -> str:
+    return f"{value:{sign}{form}}" if abs(value) < 100 else f"{value:{sign},.0f}"

@@ -228,7 +228,8 @@ def _results(run: Run, summary: Summary) -> None:
         table.add_row(METRICS[name].title, *cells(official))
     table.add_section()
     for name, found in summary.loop.items():
-        table.add_row(LOOP_METRICS[name].title, *cells(found))
+        metric = LOOP_METRICS[name]
+        table.add_row(metric.title, *cells(found, form=metric.form))
     console.print(table)
     for line in run_notices(run):
         console.print(line, markup=False)

@@ -116,12 +116,14 @@ class LoopMetric:
         title: for people.
         meaning: one sentence.
         of: the number, None where the sample does not define it.
+        form: how it is printed, as in `format`; costs of a sample are small.
     """
 
     name: str
     title: str
     meaning: str
     of: Callable[[Values], float | None]
+    form: str = ".3f"
 
 
 def _iou_after(session: Values, number: int) -> float:
@@ -238,7 +240,9 @@ ALL = (
         "Tokens of a sample, in and out; not defined where no model was asked.",
         lambda session: float(session["tokens"]) if session["requests"] else None,
     ),
-    LoopMetric("cost", "Cost", "Cost of a sample, in the currency of the given prices.", _value("cost")),
+    LoopMetric(
+        "cost", "Cost", "Cost of a sample, in the currency of the given prices.", _value("cost"), form=".4g"
+    ),
     LoopMetric(
         "recorded_tokens",
         "Recorded tokens",
@@ -250,6 +254,7 @@ ALL = (
         "Recorded cost",
         "What the replayed session cost when a model was asked; the replay costs nothing.",
         _value("recorded_cost"),
+        form=".4g",
     ),
     LoopMetric("seconds", "Seconds", "Wall time of a session.", _value("seconds")),
 )

@@ -1,6 +1,7 @@
 """`maskpilot eval` and `maskpilot compare`, from the command line to the files."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,8 @@ def test_a_model_behind_an_endpoint_is_evaluated_stopped_and_gone_on_with(
     with FaultyServer(turn) as server:
         options = ["--policy", "mllm", "--model", "test-model", "--base-url", server.url, "--api", "chat"]
         options += ["--no-verify", "--price-in", "0", "--price-out", "1", "--no-baseline", "--no-pictures"]
-        command = ["eval", "tables", *options, "--out", tmp_path / "run", "--workers", "3", "--json"]
+        in_words = ["eval", "tables", *options, "--out", tmp_path / "run", "--workers", "3"]
+        command = [*in_words, "--json"]
         run(*command, "--max-cost", "0.0001")
         part = record(capsys)
         asked = len(server.seen)
@@ -214,6 +216,9 @@ def test_a_model_behind_an_endpoint_is_evaluated_stopped_and_gone_on_with(
         assert part["tokens"] == 1050 * asked  # rounds of unfinished sessions are in the books
         assert (whole["complete"], whole["failed"]) == (True, 0)
         assert whole["tokens"] == 1050 * len(server.seen)
+        run(*in_words, "--resume")
     assert whole["metrics"]["giou"]["value"] == pytest.approx(0.25)  # the plates
     assert not whole["simulated"]
+    assert re.search(r"Cost\W+0\.0001", capsys.readouterr().out)  # of a sample: little, but not nothing
+    assert 'Cost</td><td class="number">0.0001' in (tmp_path / "run" / "report.html").read_text()
     assert "not-a-secret" not in (tmp_path / "run" / "run.json").read_text()

@@ -82,8 +82,8 @@ def _headline(run: Run, summary: Summary) -> Markup:
         _row(METRICS[name].title, METRICS[name].source, found) for name, found in summary.official.items()
     ]
     loop = [
-        _row(LOOP_METRICS[name].title, LOOP_METRICS[name].meaning, found)
-        for name, found in summary.loop.items()
+        _row(metric.title, metric.meaning, found, metric.form)
+        for metric, found in ((LOOP_METRICS[name], found) for name, found in summary.loop.items())
     ]
     found = [one for one in summary.official.values() if one] or list(summary.loop.values())
     rough = any(one.is_rough for one in found)
@@ -115,12 +115,12 @@ def _table(rows: Sequence[Markup], name: str, meaning: str) -> Markup:
     return tag("table", tag("tr", *(tag("th", head, scope="col") for head in heads)), *rows)
 
 
-def _row(title: str, meaning: str, found: Estimate | None) -> Markup:
+def _row(title: str, meaning: str, found: Estimate | None, form: str = ".3f") -> Markup:
     if found is None:
         numbers = ["not defined", "", "0", "0"]
     else:
-        interval = "—" if found.low is None else f"{_short(found.low)} to {_short(found.high)}"
-        numbers = [_short(found.value), interval, str(found.samples), str(found.clusters)]
+        interval = "—" if found.low is None else f"{_short(found.low, form)} to {_short(found.high, form)}"
+        numbers = [_short(found.value, form), interval, str(found.samples), str(found.clusters)]
     cells = [tag("td", number, class_="number") for number in numbers]
     return tag("tr", tag("td", title), *cells, tag("td", meaning, class_="quiet"))
 
@@ -197,7 +197,7 @@ def _about(run: Run) -> list[Markup]:
     ]
 
 
-def _short(value: float | None) -> str:
+def _short(value: float | None, form: str) -> str:
     if value is None:
         return "—"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:{form}}" if abs(value) < 100 else f"{value:,.0f}"
