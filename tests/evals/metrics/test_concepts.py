@@ -90,6 +90,18 @@ def test_ignored_pixels_are_taken_from_every_mask() -> None:
     assert (values["predicted_count"], values["truth_count"]) == (1, 1)
 
 
+def test_a_class_that_has_crowds_alone_is_absent() -> None:
+    inside = measure(instances(B), Truth(((),), ignore=B), SIZE)
+    assert (inside["predicted_count"], inside["truth_count"], inside["iou"]) == (0, 0, 1.0)
+
+
+def test_nobody_finds_a_true_mask_without_a_pixel() -> None:
+    """One of one predicted, one of two true: F1 is 2/3."""
+    values = measure(instances(A), Truth(((A, rectangle(0, 0, 0, 0)),)), SIZE)
+    assert METRICS["pmf1"].aggregate([values]) == pytest.approx(2 / 3, abs=1e-3)
+    assert METRICS["ap"].aggregate([values]) == pytest.approx(51 / 101)
+
+
 def test_a_union_is_not_counted() -> None:
     values = measure(instances(A), Truth(((A,),), is_instances=False), SIZE)
     assert "hits" not in values
