@@ -43,7 +43,7 @@ class ToolSet(StrEnum):
 
 SegmenterOption = Annotated[SegmenterName, typer.Option(help="What finds the masks.")]
 CheckpointOption = Annotated[
-    Path | None, typer.Option(help="A file of weights, in place of those of the segmenter's own.")
+    Path | None, typer.Option(help="A file of weights, in place of the segmenter's own.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cuda, cpu or mps (untested).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -32,7 +32,8 @@ BOXED = PromptState("star", (positive(10, 10, 40, 40), negative(50, 20, 80, 50))
 def test_an_image_is_encoded_once() -> None:
     segmenter, model = recording()
     session = segmenter.open(picture())
-    for prompts in (STAR, RED, BOXED):
+    after_reset = PromptState()
+    for prompts in (STAR, RED, after_reset, BOXED):
         session.segment(prompts)
     assert model.images == [1]
     segmenter.close()
