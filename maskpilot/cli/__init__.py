@@ -115,7 +115,9 @@ def _forget_output() -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell on stderr why things are done.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell on stderr why things are done.")
+    ] = False,
 ) -> None:
     tell_log(verbose=verbose)
     if version:

@@ -151,9 +151,7 @@ def _explained(error: Exception, *, out_of_memory: bool) -> SegmenterError:
         return error
     reason = f"{type(error).__name__}: {error}"
     explained = (
-        OutOfMemory(
-            f"this request alone does not fit into the device's memory ({reason}); free some of it"
-        )
+        OutOfMemory(f"this request alone does not fit into the device's memory ({reason}); free some of it")
         if out_of_memory
         else SegmenterError(f"the segmenter failed on this request ({reason})")
     )
