@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -227,20 +228,25 @@ READER = """
 const click = (name) => document.querySelector(`th[data-name="${name}"] button`).click();
 click("iou"); click("iou");
 const input = document.querySelector("input");
-input.value = "iou<0.9 cup";
+input.value = TYPED;
 input.dispatchEvent(new Event("input"));
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_it_opens_in_a_browser(folder: Path, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
+def filtered(report: str, typed: str, page: Path) -> str:
+    """What a reader sees who sorts by IoU and types this into the filter."""
+    reader = READER.replace("TYPED", json.dumps(typed))
     page.write_text(
-        re.sub(r"script-src [^;]*", "script-src &#x27;unsafe-inline&#x27;", source(folder)).replace(
-            "</html>", f"<script>{READER}</script></html>"
+        re.sub(r"script-src [^;]*", "script-src &#x27;unsafe-inline&#x27;", report).replace(
+            "</html>", f"<script>{reader}</script></html>"
         )
     )
-    seen = browse(page, "--dump-dom")
+    return browse(page, "--dump-dom")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_it_opens_in_a_browser(folder: Path, tmp_path: Path) -> None:
+    seen = filtered(source(folder), "iou<0.9 cup", tmp_path / "report.html")
     rows = re.findall(r'<tr( hidden="")?><td><bdi>.*?</td><td class="number">([\d.]*)</td>', seen)
     ious = [float(iou) for _, iou in rows if iou]
     assert len(rows) == 16
@@ -248,6 +254,18 @@ def test_it_opens_in_a_browser(folder: Path, tmp_path: Path) -> None:
     shown = [float(iou) for hidden, iou in rows if not hidden]
     assert all(iou < 0.9 for iou in shown)
     assert f"{len(shown)} of 16 samples" in seen
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_column_and_its_values_may_have_spaces(folder: Path, tmp_path: Path) -> None:
+    run = read_run(folder)
+    tagged = tuple(
+        replace(one, score=replace(one.score, tags={"room type": "hall" if one.number > 3 else "big hall"}))
+        for one in run.outcomes
+    )
+    report = render_page(replace(run, outcomes=tagged), summarise(run))
+    assert "3 of 16 samples" in filtered(report, '"tag.room type=big hall"', tmp_path / "report.html")
+    assert "3 of 16 samples" in filtered(report, '"big hall" rounds>0', tmp_path / "report.html")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -32,7 +32,7 @@
   });
 
   const term = (written) => {
-    const found = /^([\w.-]+)(<=|>=|<|>|=)(.*)$/.exec(written);
+    const found = /^([^<>=]+)(<=|>=|<|>|=)(.*)$/.exec(written);
     const column = found ? names.findIndex((name) => name.toLowerCase() === found[1]) : -1;
     if (column < 0) return (one) => one.words.includes(written);
     const [, , sign, wanted] = found;
@@ -55,7 +55,9 @@
   input.placeholder = "words, iou<0.5, gain>=0.2, stop=finished";
   input.setAttribute("aria-label", "Filter samples");
   const apply = () => {
-    const terms = input.value.toLowerCase().split(/\s+/).filter(Boolean).map(term);
+    // What stands in quotes stays together: a column and its values may have spaces.
+    const written = input.value.toLowerCase().match(/("[^"]*"?|[^\s"])+/g) ?? [];
+    const terms = written.map((one) => term(one.replaceAll('"', "")));
     let shown = 0;
     for (const one of rows) {
       const fits = terms.every((test) => test(one));
