@@ -1,12 +1,13 @@
 """The folder of an export: new or empty, or a former export that is replaced; never half written.
 
-An export is written to a hidden folder inside. Once that is complete it is renamed, and from then on whoever
-comes next puts it in its place, should this be cut short.
+An export is written to a hidden folder inside. Once that is complete, and on the disk, it is renamed, and
+from then on whoever comes next puts it in its place, should this be cut short.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -69,6 +70,9 @@ def publish(folder: Path, out: Path, account: Mapping[str, Any]) -> None:
     entries = sorted(path.name for path in folder.iterdir())
     content = json.dumps({**account, "entries": [*entries, EXPORT]}, indent=1) + "\n"
     (folder / EXPORT).write_text(content, encoding="utf-8")
+    # A power cut must leave no names of files without their content. (File by file, this would take as long as
+    # all that came before.)
+    os.sync()
     folder.rename(out / READY)
     _finish(out)
 

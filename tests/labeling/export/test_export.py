@@ -292,6 +292,23 @@ def test_what_breaks_off_leaves_the_former_export(run: Path, tmp_path: Path) -> 
     assert files_of(out) == before
 
 
+def test_all_of_an_export_is_on_the_disk_before_it_takes_the_place_of_the_former_one(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, synced = tmp_path / "out", list[tuple[set[str], set[str]]]()
+    export_as("masks", run, out)
+    before = files_of(out)
+
+    def look() -> None:
+        (building,) = out.glob(".exporting-*")
+        new = files_of(building)
+        synced.append((new, files_of(out) - {f"{building.name}/{file}" for file in new}))
+
+    monkeypatch.setattr("os.sync", look)
+    export_as("coco", run, out, overwrite=True)
+    assert synced == [(files_of(out), before)]
+
+
 def test_the_former_export_goes_last(run: Path, tmp_path: Path) -> None:
     out, finished = tmp_path / "out", tmp_path / "finished"
     export_as("coco", run, out)
