@@ -24,6 +24,9 @@ SAME = 0.01
 EQUAL = 1e-6
 """IoU below which two results count as the same."""
 
+DIGITS = 6
+"""Of an IoU that is kept."""
+
 Values = Mapping[str, Any]
 
 
@@ -60,7 +63,7 @@ def session_values(
     def of(instances: Sequence[Instance]) -> float:
         key = tuple(instance.mask for instance in instances)
         if key not in known:
-            known[key] = round(iou(instances), 6)
+            known[key] = round(iou(instances), DIGITS)
         return known[key]
 
     return {
@@ -137,7 +140,8 @@ def _regret(session: Values) -> float:
 
 def _gain(session: Values) -> float | None:
     baseline = session.get("one_shot_iou")
-    return None if baseline is None else session["result_iou"] - baseline
+    # Rounded, as both are: .89 less .90 is a point, and not a bit more.
+    return None if baseline is None else round(session["result_iou"] - baseline, DIGITS)
 
 
 def _worse_by(more_than: float) -> Callable[[Values], float | None]:

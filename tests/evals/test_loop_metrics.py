@@ -57,6 +57,7 @@ def test_gain_and_what_the_loop_made_worse() -> None:
     assert value("made_worse", session(0.695, one_shot_iou=0.7)) == 1
     assert value("worse_by_a_point", session(0.695, one_shot_iou=0.7)) == 0
     assert value("worse_by_a_point", session(0.685, one_shot_iou=0.7)) == 1
+    assert value("worse_by_a_point", session(0.89, one_shot_iou=0.9)) == 0  # by a point, not by more
 
 
 def test_regret_is_what_the_best_round_had_more() -> None:
