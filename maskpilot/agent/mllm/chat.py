@@ -21,7 +21,10 @@ from maskpilot.agent.mllm.reading import (
 )
 from maskpilot.types import ToolCall, Usage
 
-__all__ = ["body", "read", "usage"]
+__all__ = ["body", "read", "usage", "without_reasoning"]
+
+THOUGHTS = ("reasoning_content", "reasoning")
+"""Fields of a message that hold the model's thoughts, in the order in which they are believed."""
 
 
 def body(request: Request, pictures: Pictures, *, detail: str | None = None) -> dict[str, Any]:
@@ -43,6 +46,15 @@ def body(request: Request, pictures: Pictures, *, detail: str | None = None) -> 
         form = {"name": "reply", "schema": dict(request.schema)}
         made["response_format"] = {"type": "json_schema", "json_schema": form}
     return made
+
+
+def without_reasoning(made: dict[str, Any]) -> dict[str, Any]:
+    """A body without the thoughts that echoed messages hold: not every server takes back what it sent."""
+    left_out = {*THOUGHTS, "reasoning_details"}
+    messages = [
+        {name: value for name, value in one.items() if name not in left_out} for one in made["messages"]
+    ]
+    return {**made, "messages": messages}
 
 
 def _message(message: Message, pictures: Pictures, detail: str | None) -> dict[str, Any]:
@@ -162,7 +174,7 @@ def _words(message: Mapping[str, Any]) -> tuple[str, str, str]:
     """Visible words, hidden ones, and those of a refusal."""
     content = message.get("content")
     texts: list[str] = []
-    hidden = [message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)]
+    hidden = [message[key] for key in THOUGHTS if isinstance(message.get(key), str)]
     refusals = [message["refusal"]] if isinstance(message.get("refusal"), str) else []
     if isinstance(content, list):
         for part in content:

@@ -57,7 +57,8 @@ class Trouble(StrEnum):
     busy: the server asks to come later (408, 409, 429). overloaded: it cannot just now, or loads the model
     (503, 529). server_error: any other 5xx. no_connection: none, or cut. timed_out: no reply in time.
     broken: a 200 that is no reply, or an error that says that what the model wrote could not be parsed.
-    misnamed: a parameter that goes by another name here.
+    misnamed: a parameter that goes by another name here. echoed: thoughts of the model's, which the server
+    sent and does not take back.
     """
 
     busy = "busy"
@@ -67,6 +68,7 @@ class Trouble(StrEnum):
     timed_out = "timed_out"
     broken = "broken"
     misnamed = "misnamed"
+    echoed = "echoed"
     final = "final"
 
 

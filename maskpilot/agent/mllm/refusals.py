@@ -28,6 +28,9 @@ NO_MONEY = frozenset(
 WRONG_KEY = re.compile(r"api key (not valid|expired)|(incorrect|invalid) api key", re.IGNORECASE)
 """How Gemini and xAI say with a 400 what others say with a 401."""
 
+ECHOED = re.compile(r"'reasoning(_content|_details)?'.{0,60}(unsupported|not permitted)", re.IGNORECASE)
+"""Groq and Mistral, also behind a proxy, do not take back what they sent of the model's thoughts."""
+
 FILTERED = frozenset({"content_filter", "content_policy_violation", "image_content_policy_violation"})
 """Codes of a 400 that is about what was said or shown, not about how."""
 
@@ -46,7 +49,7 @@ FEATURE_WORDS: Mapping[Feature, re.Pattern[str]] = {
 REFUSING_WORDS = re.compile(
     r"not (\w+ )?support|unsupported|does ?n.t support|not available|unavailable|not enabled"
     r"|no endpoints found|requires? (the )?--|must (be )?provide|not a multi-?modal|unknown variant"
-    r"|unexpected keyword|unrecognized|not permitted|not allowed|not compiled|only (text|supports)"
+    r"|unexpected keyword|unrecognized|not permitted|not allowed|not compiled|only (text|support)"
     r"|cannot be used|at most 0",
     re.IGNORECASE,
 )
@@ -101,6 +104,8 @@ def refusal(
     # Before all else: what follows in such a message are the model's words.
     if code in UNPARSED_CODES or (status == 500 and UNPARSED.match(message)):
         return Failure(Trouble.broken, said, status=status, code=plain(code, secrets))
+    if status in (400, 422) and ECHOED.search(message):
+        return Failure(Trouble.echoed, said, status=status, code=plain(code, secrets))
     if status == 400 and WRONG_KEY.search(message):
         status = 401
     feature = _lacking(status, f"{code} {message}", used)

@@ -71,6 +71,7 @@ class Patience:
             Trouble.timed_out: self.no_connection,
             Trouble.broken: self.broken,
             Trouble.misnamed: 2,
+            Trouble.echoed: 2,
             Trouble.final: 1,
         }[trouble]
 
@@ -138,7 +139,7 @@ class Persistence:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         failure = _failure(state)
-        if failure.trouble is Trouble.misnamed:
+        if failure.trouble in (Trouble.misnamed, Trouble.echoed):  # the next attempt is another one
             return 0.0
         wait = self._patience.first_wait * 2.0 ** min(self.attempts - 1, 30)
         wait = min(wait, self._patience.longest_wait) * (0.5 + 0.5 * self._jitter())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self
 
+from maskpilot.agent.mllm import chat
 from maskpilot.agent.mllm.advice import endpoint_error
 from maskpilot.agent.mllm.client import FORMS, Client
 from maskpilot.agent.mllm.endpoint import Endpoint
@@ -87,6 +88,7 @@ class OpenAIWire:
         self._patience = patience or Patience()
         self._max_tokens = max_tokens
         self._long_limit_name = endpoint.limits_completion
+        self._takes_thoughts = True
         self._temperature = temperature
         self._effort = reasoning_effort
         self._detail = detail
@@ -171,11 +173,15 @@ class OpenAIWire:
         body = self._form.body(request, self._pictures, detail=self._detail)
         long_name = self._long_limit_name
         body |= self._settings(request, long_name)
+        if self.api == "chat" and not self._takes_thoughts:
+            body = chat.without_reasoning(body)
         try:
             data = self._client.send(self.api, body, self._extra, seconds, _used(request))
         except Failure as error:
             if error.trouble is Trouble.misnamed:  # some servers know the one name alone, some the other
                 self._long_limit_name = not long_name
+            if error.trouble is Trouble.echoed:
+                self._takes_thoughts = False
             raise
         try:
             return _judged(self._form.read(data, len(request.messages)), self._limit(request))

@@ -23,6 +23,7 @@ ALL = (Feature.tools, Feature.schema, Feature.images)
         (500, "Unsupported param: tools", "tools"),
         (404, "No endpoints found that support tool use.", "tools"),
         (404, "No endpoints found that support image input", "images"),
+        (400, "Invalid content type. image_url is only supported by certain models.", "images"),
         (500, "image input is not supported - hint: you may need to provide the mmproj", "images"),
         (500, 'Failed to parse messages: Unsupported content part type: "image_url"', "images"),
         (400, "qwen3 is not a multimodal model", "images"),

@@ -1,11 +1,13 @@
 """What is tried again, how often, and after how long."""
 
 import email.utils
+import json
 import logging
 import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import openai
 import pytest
@@ -15,7 +17,7 @@ from maskpilot.agent.mllm.failures import EndpointError, Failure, Feature, OutOf
 from maskpilot.agent.mllm.retry import Patience
 from maskpilot.agent.mllm.wire import OpenAIWire
 from maskpilot.errors import PolicyError
-from maskpilot.testing import Says, Seen
+from maskpilot.testing import Answer, Says, Seen
 from maskpilot.testing.faults import (
     CUT_BEFORE,
     CUT_WITHIN,
@@ -276,6 +278,40 @@ def test_a_limit_that_no_name_mends_is_refused() -> None:
     refused = error(400, "max_completion_tokens is not what I know")
     with pytest.raises(EndpointError, match="refuses the request"):
         sent([refused, refused], max_tokens=300)
+
+
+GROQ = "for 'role:assistant' the following must be satisfied ... property 'reasoning_content' is unsupported"
+MISTRAL = {
+    "type": "extra_forbidden",
+    "loc": ["body", "messages", 2, "assistant", "reasoning_content"],
+    "msg": "Extra inputs are not permitted",
+    "input": "I should call the tool",
+}
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        error(400, GROQ),
+        Answer(422, json.dumps({"object": "error", "message": {"detail": [MISTRAL]}}).encode()),
+    ],
+)
+def test_thoughts_that_a_server_does_not_take_back_are_left_out(refused: Turn) -> None:
+    thinking = replace(CALL, reasoning="I should call the tool")
+    with wired([thinking, refused, CALL, CALL]) as (wire, server, clock):
+        reply = wire.send(request())
+        said = Message(Role.assistant, calls=reply.calls, echo=reply.echo)
+        for _ in range(2):
+            assert wire.send(request(said)).calls
+        echoed = [body["messages"][2] for body in server.bodies[1:]]
+    assert ["reasoning_content" in message for message in echoed] == [True, False, False]
+    assert all(message["tool_calls"] for message in echoed)
+    assert clock.slept == [0]
+
+
+def test_a_server_that_takes_back_nothing_at_all_is_left() -> None:
+    with pytest.raises(EndpointError, match="refuses the request"):
+        sent([error(400, GROQ)] * 2)
 
 
 def test_threads_share_a_wire() -> None:
