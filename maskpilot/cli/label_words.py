@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskpilot.cli.console import print_json, printable
-from maskpilot.wording import counted
+from maskpilot.wording import amount, counted
 
 if TYPE_CHECKING:
     from maskpilot.labeling.estimate import Expected, Prospects
@@ -96,7 +96,7 @@ def _of_results(outcome: Outcome) -> Iterator[str]:
 
     usage = outcome.summary.usage
     if usage.calls:
-        cost = "" if usage.cost is None else f", cost {usage.cost:.4g}"
+        cost = "" if usage.cost is None else f", cost {amount(usage.cost)}"
         yield f"{counted(usage.calls, 'request')}, {counted(usage.tokens, 'token')}{cost}"
     yield f"labels: {_line(str(outcome.path / LABELS))}"
     if outcome.summary.images:
@@ -157,7 +157,7 @@ def _of_cost(found: Survey, prospects: Prospects) -> Iterator[str]:
         measured = counted(found.measured.images, "labeled image")
         yield f"expected for the rest, from {measured}, if it is like these (95% interval):"
         for name, one in prospects.expected.items():
-            form = span if name == "time" else "{:,.4g}".format if name == "cost" else "{:,.0f}".format
+            form = span if name == "time" else amount if name == "cost" else "{:,.0f}".format
             yield f"  {name}: {_interval(one, form)}"
         if found.measured.images < MEASURE:
             yield "  few images are behind this; more make it surer"

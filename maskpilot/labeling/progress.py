@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maskpilot.crew.progress import eta, span
-from maskpilot.wording import counted
+from maskpilot.wording import amount, counted
 
 __all__ = ["Standing"]
 
@@ -59,13 +59,13 @@ class Standing:
     def line(self) -> str:
         """All of it in a line."""
         to_go, expected = eta(self.left, self.seconds, self.fresh), self.expected_cost
-        more = f" of about {expected:.4g}" if expected is not None and self.left else ""
+        more = f" of about {amount(expected)}" if expected is not None and self.left else ""
         # What matters most comes first: a narrow terminal breaks the line.
         parts = [
             f"{self.done} done",
             f"{self.failed} failed",
             f"{span(to_go)} to go" if to_go is not None and self.left else "",
-            f"cost {self.cost:.4g}{more}" if self.cost is not None else "",
+            f"cost {amount(self.cost)}{more}" if self.cost is not None else "",
             f"{self.review} to review",
             counted(self.instances, "instance"),
             f"{self.rounds / self.images:.1f} rounds an image" if self.images else "",

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,7 @@ def test_the_line_of_a_run() -> None:
         "2.5 rounds an image, 56,789 tokens"
     )
     assert (standing.finished, standing.left) == (12, 100)
+    assert "cost 1,200 of about 16,200, " in replace(standing, cost=1200.0).line
 
 
 # Says so on stdout before every round, so that whoever stops it does so in the middle.
