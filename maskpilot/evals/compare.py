@@ -41,7 +41,7 @@ class Comparison:
 
     Attributes:
         first, second: the runs.
-        metrics: official metrics of the data set that are functions of sums (all but AP).
+        metrics: official metrics of the data set; AP, which is no function of sums, without an interval.
         loop: the means of LOOP_METRICS that both have; over answered samples alone, but for "iou".
         differences: every common sample, the greatest difference first.
         only_first, only_second: samples that the other run does not have, not even as a failure.
@@ -167,7 +167,11 @@ def _other_truths(first: Run, second: Run) -> list[str]:
 
 def _official(metric: Metric, pairs: Sequence[Pair]) -> Estimate | None:
     if metric.terms is None or metric.finish is None:
-        return None
+        was, now = (metric.aggregate([pair[at].values for pair in pairs]) for at in (0, 1))
+        images = len({one.image_id for one, _ in pairs})
+        return (
+            None if was is None or now is None else Estimate(now - was, None, None, None, len(pairs), images)
+        )
     both = [
         (before, after, one.image_id)
         for one, other in pairs

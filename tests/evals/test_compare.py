@@ -38,6 +38,18 @@ def test_a_ratio_is_compared_as_a_ratio(runs: Any) -> None:
     assert compare(*runs).metrics["ciou"].value == pytest.approx(1 - 1200 / 2000)
 
 
+def test_precision_is_compared_without_an_interval(tmp_path: Path) -> None:
+    class Classes(Tables):
+        metrics = ("ap",)
+
+    first = evaluate(tmp_path / "one_shot", Classes(8), one_shot())
+    second = evaluate(tmp_path / "oracle", Classes(8))
+    found = compare(first, second).metrics["ap"]
+    # Of eight objects one shot finds four, and nothing else: 51 of 101 points of recall.
+    assert found.value == pytest.approx(1 - 51 / 101)
+    assert (found.low, found.samples, found.clusters) == (None, 8, 2)
+
+
 def test_settings_that_differ_are_named(runs: Any, tmp_path: Path) -> None:
     short = evaluate(tmp_path / "short", Tables(8), budget=Budget(max_rounds=7))
     found = compare(runs[1], short)
