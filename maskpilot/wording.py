@@ -11,7 +11,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def amount(cost: float) -> str:
-    """What something costs, in a currency that only the user knows: "< 0.0001", "0.01234", "6.75", "15,300"."""
+    """What something costs, in a currency that the user knows: "< 0.0001", "0.01234", "6.75", "15,300"."""
     if 0 < cost < 0.0001:
         return "< 0.0001"
     return f"{cost:,.0f}" if cost >= 1000 else f"{cost:.4g}"

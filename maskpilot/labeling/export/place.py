@@ -70,8 +70,8 @@ def publish(folder: Path, out: Path, account: Mapping[str, Any]) -> None:
     entries = sorted(path.name for path in folder.iterdir())
     content = json.dumps({**account, "entries": [*entries, EXPORT]}, indent=1) + "\n"
     (folder / EXPORT).write_text(content, encoding="utf-8")
-    # A power cut must leave no names of empty files. (For each file in turn, this would take as long as all that
-    # came before.)
+    # A power cut must leave no names of empty files. (For each file in turn, this would take as long as all
+    # that came before.)
     os.sync()
     folder.rename(out / READY)
     _finish(out)
