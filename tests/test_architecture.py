@@ -67,6 +67,13 @@ def test_every_room_has_its_storey() -> None:
     assert rooms <= frozenset().union(*STOREYS)
 
 
+def test_contributing_draws_the_storeys_that_there_are() -> None:
+    told = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn = told.partition("## The shape of the code")[2].partition("Imports point")[0]
+    storeys = tuple(frozenset(re.findall(r"`(\w+)`", storey)) for storey in drawn.split("→"))
+    assert storeys == STOREYS[:-1]  # all but `__main__`, which is no room
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
     own = room(path)
