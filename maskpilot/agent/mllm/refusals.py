@@ -1,8 +1,8 @@
 """What an endpoint's error means: come later, never, or not with this feature.
 
 Endpoints agree on the status at best, so the words of the message are looked at too, and only for features
-that the request used. The phrases are those of OpenAI, Azure, Gemini, OpenRouter, DeepSeek, Groq, xAI, vLLM,
-llama.cpp, LM Studio and Ollama.
+that the request used. The phrases are those of OpenAI, Azure, Gemini, OpenRouter, DeepSeek, Groq, xAI,
+Moonshot, Z.ai, DashScope, vLLM, llama.cpp, LM Studio and Ollama.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["asked_wait", "is_filtered", "refusal"]
 NO_MONEY = frozenset(
     {
         *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),
-        *("exceeded_current_quota_error", "1113"),  # Moonshot's, Z.ai's
+        *("exceeded_current_quota_error", "1113", "Arrearage"),  # Moonshot's, Z.ai's, DashScope's (a 400)
     }
 )
 """Codes of a 429 that waiting does not mend. Not the word "quota": Gemini uses it for limits per minute."""
@@ -31,7 +31,12 @@ WRONG_KEY = re.compile(r"api key (not valid|expired)|(incorrect|invalid) api key
 ECHOED = re.compile(r"'reasoning(_content|_details)?'.{0,60}(unsupported|not permitted)", re.IGNORECASE)
 """Groq and Mistral, also behind a proxy, do not take back what they sent of the model's thoughts."""
 
-FILTERED = frozenset({"content_filter", "content_policy_violation", "image_content_policy_violation"})
+FILTERED = frozenset(
+    {
+        *("content_filter", "content_policy_violation", "image_content_policy_violation"),
+        *("data_inspection_failed", "DataInspectionFailed"),  # DashScope's
+    }
+)
 """Codes of a 400 that is about what was said or shown, not about how."""
 
 FEATURE_WORDS: Mapping[Feature, re.Pattern[str]] = {
@@ -106,8 +111,8 @@ def refusal(
         return Failure(Trouble.broken, said, status=status, code=plain(code, secrets))
     if status in (400, 422) and ECHOED.search(message):
         return Failure(Trouble.echoed, said, status=status, code=plain(code, secrets))
-    if status == 400 and WRONG_KEY.search(message):
-        status = 401
+    if status == 400:
+        status = 401 if WRONG_KEY.search(message) else 402 if code in NO_MONEY else 400
     feature = _lacking(status, f"{code} {message}", used)
     trouble = Trouble.final
     if feature is None and code not in NO_MONEY:

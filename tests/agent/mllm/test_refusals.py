@@ -128,6 +128,15 @@ def test_waiting_brings_no_money(error: dict[str, str]) -> None:
     assert refusal(429, {"error": error}).trouble is Trouble.final
 
 
+def test_no_money_by_another_status() -> None:
+    said = {
+        "message": "Access denied, please make sure your account is in good standing.",
+        "code": "Arrearage",
+    }
+    failure = refusal(400, {"error": said})
+    assert (failure.trouble, failure.status) == (Trouble.final, 402)
+
+
 def test_what_the_provider_behind_a_router_said_counts() -> None:
     raw = '{"object":"error","message":"Unexpected role \'user\' after role \'tool\'"}'
     error = {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}}
@@ -197,6 +206,7 @@ def test_filters() -> None:
     assert is_filtered(refusal(400, {"code": "content_filter", "message": "no"}))
     assert is_filtered(refusal(400, {"code": "invalid_prompt", "message": "violating our usage policy"}))
     assert not is_filtered(refusal(400, {"code": "invalid_prompt", "message": "no messages"}))
+    assert is_filtered(refusal(400, {"error": {"code": "data_inspection_failed", "message": "no"}}))
     moderated = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "x"}
     assert is_filtered(refusal(403, {"error": {"code": 403, "message": "flagged", "metadata": moderated}}))
     assert not is_filtered(refusal(403, {"error": {"code": 403, "message": "Key limit exceeded"}}))
