@@ -168,10 +168,9 @@ def _other_truths(first: Run, second: Run) -> list[str]:
 def _official(metric: Metric, pairs: Sequence[Pair]) -> Estimate | None:
     if metric.terms is None or metric.finish is None:
         was, now = (metric.aggregate([pair[at].values for pair in pairs]) for at in (0, 1))
-        images = len({one.image_id for one, _ in pairs})
-        return (
-            None if was is None or now is None else Estimate(now - was, None, None, None, len(pairs), images)
-        )
+        if was is None or now is None:
+            return None
+        return Estimate(now - was, None, None, None, len(pairs), len({one.image_id for one, _ in pairs}))
     both = [
         (before, after, one.image_id)
         for one, other in pairs
