@@ -174,6 +174,17 @@ def test_true_missed_and_wrong_have_their_colours() -> None:
         assert at(*place) == pytest.approx(colour, abs=2)
 
 
+def test_what_may_be_right_is_not_shown_as_wrong() -> None:
+    """Where the truth is not exhaustive, an instance far from all true ones counts for nothing."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), "black")
+    truth = Truth(((rle(0, 0, 40, 30),),), exhaustive=False)
+    painted = np.asarray(against_truth(image, [instance(1, 0, 0, 40, 30), instance(2, 50, 0, 60, 30)], truth))
+    row, column = 15 * painted.shape[0] // HEIGHT, painted.shape[1] / WIDTH
+    assert tuple(painted[row, int(20 * column)] / 0.6) == pytest.approx(FOUND, abs=2)
+    red, green, blue = painted[row, int(55 * column)].tolist()
+    assert red == green == blue > 0
+
+
 def test_ignored_pixels_and_empty_truths_can_be_drawn() -> None:
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     ignored = masks.encode(block(0, 0, 20, 20))

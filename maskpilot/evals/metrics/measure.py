@@ -13,7 +13,7 @@ from maskpilot.evals.metrics.regions import overlap
 from maskpilot.evals.types import Truth
 from maskpilot.types import Instance, Mask
 
-__all__ = ["measure"]
+__all__ = ["measure", "near"]
 
 
 def measure(
@@ -53,7 +53,7 @@ def measure(
     answer = [instance.mask for instance in result if instance.score >= threshold]
     annotators: Sequence[Sequence[Mask]] = truth.annotators
     if not truth.exhaustive:
-        answer = _near(answer, [mask for instances in annotators for mask in instances])
+        answer = near(answer, [mask for instances in annotators for mask in instances])
     overlaps = [overlap(answer, instances, size, truth.ignore) for instances in annotators]
     values = max(overlaps, key=lambda found: found["iou"])
     if truth.is_instances:
@@ -85,7 +85,8 @@ def _without(shapes: Sequence[Mask], ignore: Mask | None) -> Sequence[Mask]:
     return [masks.encode(pixels) for pixels in rest if pixels.any()]
 
 
-def _near(answer: Sequence[Mask], truth: Sequence[Mask]) -> list[Mask]:
+def near(answer: Sequence[Mask], truth: Sequence[Mask]) -> list[Mask]:
+    """What counts where the truth is not exhaustive: masks that overlap a true one by at least .5."""
     if not answer or not truth:
         return []
     close = masks.iou_matrix(answer, truth).max(axis=1) >= masks.SAME_OBJECT_IOU

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from maskpilot import masks
 from maskpilot.evals.metrics import measure
+from maskpilot.evals.metrics.measure import near
 from maskpilot.evals.types import Truth
 from maskpilot.render import display_size
 from maskpilot.types import Exemplar, Instance, Mask
@@ -33,8 +34,8 @@ def against_truth(
 ) -> Image.Image:
     """What is shown against what is true: found, missed and wrong pixels in their colours.
 
-    Of several annotators, the one that the answer fits best. Prompt boxes are drawn white, negative ones
-    crossed out.
+    Of several annotators, the one that the answer fits best. What counts for nothing is grey. Prompt boxes
+    are drawn white, negative ones crossed out.
 
     Args:
         image: upright RGB; its own pixels are not written to.
@@ -46,11 +47,14 @@ def against_truth(
     if len(truth.annotators) > 1:
         annotated = max(truth.annotators, key=lambda one: _iou(shown, one, truth.ignore, image.size))
     size = display_size(*image.size, max_side=MAX_SIDE)
-    ours, theirs = _pixels([one.mask for one in shown], image, size), _pixels(annotated, image, size)
+    answer = [one.mask for one in shown]
+    counted = answer if truth.exhaustive else near(answer, annotated)
+    ours, theirs = _pixels(counted, image, size), _pixels(annotated, image, size)
     painted = _paint(
         image,
         size,
         [
+            (_pixels(answer, image, size), IGNORED),
             (ours & theirs, FOUND),
             (theirs & ~ours, MISSED),
             (ours & ~theirs, WRONG),
