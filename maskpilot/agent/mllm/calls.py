@@ -1,8 +1,9 @@
 """Tool calls in a model's text, in whatever dress they come.
 
 Known dresses: `<tool_call>{json}</tool_call>`, `<tool>{json}</tool>` and their relatives,
-`<function=NAME><parameter=KEY>VALUE</parameter></function>`, JSON in a fence, bare JSON, JSON of a whole
-reply that lists its calls. Inside the tags, a call is any JSON object that names a tool and its arguments.
+`<function=NAME><parameter=KEY>VALUE</parameter></function>`, `<function=NAME>{json}</function>`, JSON in a
+fence, bare JSON, JSON of a whole reply that lists its calls. Inside the tags, a call is any JSON object that
+names a tool and its arguments.
 
 Nothing is evaluated. The text may be anything of any length: no place is looked at without bound.
 """
@@ -83,7 +84,8 @@ def _in_blocks(text: str, tags: list[int], offered: Collection[str]) -> Iterator
         block = text[begin : min(end, begin + MAX_OBJECT)]
         function = FUNCTION.match(block)
         if function:
-            yield ToolCall(_tool_name(function[1], offered), _parameters(block))
+            arguments = _parameters(block) or read_object(block[function.end() :]) or {}
+            yield ToolCall(_tool_name(function[1], offered), arguments)
         else:
             yield from _in_json(block, offered)
 

@@ -34,6 +34,8 @@ def found(text: str, **more: bool) -> list[tuple[str, dict[str, object]]]:
         ("<tool_call>{'name': 'set_text_prompt', 'arguments': {'text': 'cup'}}</tool_call>", CUP),
         ('<tool_call>{"name": "set_text_prompt", "arguments": {"text": "cup",},}}}</tool_call>', CUP),
         ("<function=set_text_prompt><parameter=text>cup</parameter></function>", CUP),
+        ('<function=set_text_prompt>{"text": "cup"}</function>', CUP),
+        ('<function=set_text_prompt>{"text": "cup"}<function=finish>\n{"verdict": "complete"}', BOTH),
         (
             "<tool_call>\n<function=set_text_prompt>\n<parameter=text>\ncup\n</parameter>\n</function>\n"
             "</tool_call>",
