@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from maskpilot.agent import Policy, Replay, run_session
+from maskpilot.agent.policy import model_of
 from maskpilot.errors import InvalidInput, SessionFailed, TrajectoryError
 from maskpilot.images import LoadedImage
 from maskpilot.results import REPORT, write_results
@@ -210,8 +210,8 @@ def resumable(
     if recorded.setup.policy.get("name") != policy.description["name"]:
         name = str(recorded.setup.policy.get("name"))[:200]
         raise InvalidInput(f"{folder.path}: holds a run with --policy {name}; go on with the same one")
-    model = _model(recorded.setup.policy)
-    if model != _model(policy.description):
+    model = model_of(recorded.setup.policy)
+    if model != model_of(policy.description):
         raise InvalidInput(f"{folder.path}: holds a run with --model {model[:200]}; go on with the same one")
     if recorded.setup.tools != tuple(tools):
         raise InvalidInput(f"{folder.path}: holds a run with other --tools; go on with the same ones")
@@ -219,12 +219,6 @@ def resumable(
     if stop in SETTLED and (folder.path / REPORT).is_file():
         raise InvalidInput(f"{folder.path}: this run is finished ({stop}); nothing is left to go on with")
     return recorded
-
-
-def _model(policy: Mapping[str, Any]) -> str:
-    """The model that a description of a policy names; empty where none decides."""
-    wire = policy.get("wire")
-    return str(wire.get("model", "")) if isinstance(wire, Mapping) else ""
 
 
 def read_session(folder: RunFolder) -> Trajectory:

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from maskpilot.agent.mllm.policy import MllmPolicy
+from maskpilot.agent.mllm.settings import MllmSettings
 from maskpilot.images import from_picture
 from maskpilot.report import render_report, write_report
 from maskpilot.report.markup import Markup, tag, text
 from maskpilot.runfolder import RunFolder
+from maskpilot.testing.scripted_wire import ScriptedWire
 from maskpilot.trajectory import Ending, Setup, Step, Trajectory
 from maskpilot.types import (
     Box,
@@ -86,7 +89,7 @@ def setup(query: str = "the cups", **changes: object) -> Setup:
         image=REF,
         tools=("finish",),
         budget=Budget(),
-        policy={"name": "mllm", "model": "some-model"},
+        policy=MllmPolicy(ScriptedWire([]), MllmSettings("scripted")).description,
         segmenter={"name": "sam3"},
         versions={"maskpilot": "0.1.0"},
         created="2026-01-02T03:04:05+00:00",
@@ -136,7 +139,7 @@ def everywhere(words: str) -> Trajectory:
     given = setup(
         words,
         image=replace(REF, name=words),
-        policy={"name": words, "model": words, "simulated": True},
+        policy={"name": words, "wire": {"model": words}, "simulated": True},
         segmenter={"name": words, words: words},
         versions={words: words},
         created=words,
@@ -231,7 +234,7 @@ def test_a_zoom_beside_the_image_is_left_out() -> None:
 
 def test_header_and_result_say_how_it_ended() -> None:
     shown = page(session(step(0)))
-    for words in ("the cups", "complete", "finished", "mllm · some-model", "sam3", "all found", "1.2"):
+    for words in ("the cups", "complete", "finished", "mllm · scripted", "sam3", "all found", "1.2"):
         assert words in shown.words
 
 

@@ -12,7 +12,7 @@ from maskpilot.tools import SessionState
 from maskpilot.trajectory import Changes, Step
 from maskpilot.types import Box, Budget, Decision
 
-__all__ = ["Observation", "Policy"]
+__all__ = ["Observation", "Policy", "model_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,8 @@ class Policy(Protocol):
     def description(self) -> Mapping[str, Any]:
         """What a run records of it: "name", and what makes it repeatable; plain JSON data, no secrets.
 
-        "simulated": True marks a policy that is not a model looking at pictures.
+        "simulated": True marks a policy that is not a model looking at pictures; where one decides, the
+        "model" of its "wire" says which.
         """
         ...
 
@@ -62,3 +63,9 @@ class Policy(Protocol):
             BudgetReached: what it would do next would break a limit.
         """
         ...
+
+
+def model_of(description: Mapping[str, Any]) -> str:
+    """The model that a policy's description names; empty where none decides."""
+    wire = description.get("wire")
+    return str(wire.get("model", "")) if isinstance(wire, Mapping) else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from maskpilot.agent.policy import model_of
 from maskpilot.report.markup import Markup, join, tag
 from maskpilot.report.parts import facts, instance_table, words
 from maskpilot.report.pictures import data_uri, result_picture
@@ -83,8 +84,8 @@ def _header(trajectory: Trajectory) -> Markup:
         "Rounds": str(len(trajectory.steps)),
         "Masks": str(len(trajectory.result)),
         "Seconds": f"{ending.seconds:.1f}" if ending else None,
-        "Policy": _named(setup.policy),
-        "Segmenter": _named(setup.segmenter),
+        "Policy": " · ".join(filter(None, (_name(setup.policy), model_of(setup.policy)))),
+        "Segmenter": _name(setup.segmenter),
         "Tokens": _tokens(usage),
         "Cost": None if usage.cost is None else f"{usage.cost:.4g}",
         "Image": f"{setup.image.name} ({setup.image.width} × {setup.image.height} px)",
@@ -145,8 +146,8 @@ def _ending(ending: Ending) -> Markup:
     )
 
 
-def _named(about: Mapping[str, Any]) -> str | None:
-    return " · ".join(str(about[key]) for key in ("name", "model") if about.get(key)) or None
+def _name(about: Mapping[str, Any]) -> str:
+    return str(about.get("name") or "")
 
 
 def _tokens(usage: Usage) -> str | None:
