@@ -48,7 +48,7 @@ class Meter:
     def __init__(self, prices: Prices | None) -> None:
         self._prices = prices
         self._scale = 1.0
-        self._unreported = 0.0
+        self._unreported = Usage()
 
     def room(self, request: Request, left: Budget, spent: Usage, wanted: int) -> int:
         """Tokens that the reply may take at most, so that the request stays within what is left.
@@ -62,14 +62,15 @@ class Meter:
         Raises:
             BudgetReached: the prompt alone, or with a minimal reply, would break a limit.
         """
-        prompt = self._scale * estimated_tokens(request) + self._unreported
+        prompt = self._scale * estimated_tokens(request)
         room = float(wanted)
         if left.max_tokens is not None:
-            room = min(room, left.max_tokens - spent.tokens - prompt)
+            room = min(room, left.max_tokens - spent.tokens - self._unreported.tokens - prompt)
             if room < min(wanted, LEAST_REPLY):
                 raise BudgetReached(Stop.max_tokens)
         if left.max_cost is not None and self._prices is not None:
-            rest = (left.max_cost - (spent.cost or 0.0)) * MILLION - prompt * self._prices.input
+            paid = (spent.cost or 0.0) + self._prices.cost(self._unreported)
+            rest = (left.max_cost - paid) * MILLION - prompt * self._prices.input
             least = min(room, LEAST_REPLY) * self._prices.output
             if rest < least:
                 raise BudgetReached(Stop.max_cost)
@@ -81,8 +82,8 @@ class Meter:
         """Take in what one request really took."""
         usage = reply.usage
         if not usage.tokens:
-            written = len(reply.text) + len(reply.reasoning)
-            self._unreported += estimated_tokens(request) + written / CHARACTERS_PER_TOKEN
+            written = round((len(reply.text) + len(reply.reasoning)) / CHARACTERS_PER_TOKEN)
+            self._unreported += Usage(prompt_tokens=estimated_tokens(request), completion_tokens=written)
         if usage.calls == 1 and usage.prompt_tokens:
             scale = usage.prompt_tokens / max(1, estimated_tokens(request))
             self._scale = min(max(scale, SCALES[0]), SCALES[1])

@@ -153,3 +153,11 @@ def test_cost_limits_the_reply_s_room() -> None:
     with pytest.raises(BudgetReached):
         meter.room(request(3500), Budget(max_cost=1.1), Usage(), 4096)
     assert Meter(None).room(request(3500), Budget(max_cost=0.001), Usage(), 4096) == 4096
+
+
+def test_words_that_no_usage_tells_of_cost_what_words_cost() -> None:
+    meter = Meter(Prices(input=1.0, output=1000.0))
+    meter.learn(request(3500), Reply(text="x" * 3500, usage=Usage(calls=1)))
+    assert meter.room(request(3500), Budget(max_cost=1.5), Usage(), 4096) == 497  # of 1.5: 1 and two prompts
+    with pytest.raises(BudgetReached):
+        meter.room(request(3500), Budget(max_cost=1.1), Usage(), 4096)
