@@ -179,7 +179,8 @@ class Classes:
         absent = [category for category in known if category not in annotated]
         if self._negatives is not None and self._negatives < len(absent):
             # Of the image's id, so that it does not matter which images lie beside it.
-            draw = random.Random(f"{self._seed}:{image}")  # noqa: S311 (a sample, not a secret)
+            named = f"{self._seed}:{image}".encode("utf-8", "surrogatepass")
+            draw = random.Random(named)  # noqa: S311 (a sample, not a secret)
             absent = draw.sample(absent, self._negatives)
         return (*present, *absent)
 

@@ -214,6 +214,11 @@ def test_ids_are_safe_and_apart(one: str, other: str) -> None:
     assert (safe_id(one) == safe_id(other)) == (one == other)
 
 
+def test_an_id_may_be_any_text(tmp_path: Path) -> None:
+    edited(layouts.coco(tmp_path) / "instances.json", lambda data: data["images"][1].update(id="\ud800"))
+    assert len(truths(open_dataset("coco", tmp_path))) == 4
+
+
 def test_a_pickle_that_runs_code(tmp_path: Path) -> None:
     """It is refused before it can: the file it would make is not there."""
     trace = tmp_path / "trace"
