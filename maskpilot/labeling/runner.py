@@ -30,6 +30,7 @@ from maskpilot.labeling.progress import Standing
 from maskpilot.labeling.store import LABELS, Store
 from maskpilot.labeling.summary import summarise
 from maskpilot.runfolder import locked
+from maskpilot.wording import counted
 
 __all__ = ["run_labeling", "select", "settings"]
 
@@ -76,6 +77,8 @@ def run_labeling(
         take_up(path, found.folder, settings(plan), overwrite=overwrite)
         with Store(path / LABELS) as store:
             part = _part(plan, found, paths, start, store, path, watch or Quiet())
+            if start is not None:
+                part.watch.note(_said_of(start))
             part.watch(part.books.standing(part.control))
             engine(part)
             ended = _ended(part)
@@ -111,7 +114,8 @@ def select(
         left_out[LABELED_BEFORE] += len(found.paths) - len(paths)
     chosen = choose(paths, sample=sample, seed=seed, limit=limit)
     left_out[NOT_CHOSEN] += len(paths) - len(chosen)
-    return chosen, {reason: count for reason, count in left_out.items() if count}
+    # That a file lists no image of the folder is as well worth knowing as how many it does.
+    return chosen, {reason: count for reason, count in left_out.items() if count or reason == LABELED_BEFORE}
 
 
 def settings(plan: Plan) -> dict[str, Any]:
@@ -139,6 +143,12 @@ def _start(file: Path, job: jobs.Job, found: Scan) -> ExistingLabels:
             f"{file}: has none of the run's classes (it has {listed}); classes are matched by their names"
         )
     return existing
+
+
+def _said_of(start: ExistingLabels) -> str:
+    """What sessions begin with, in words."""
+    crowds = f"; {counted(start.crowds, 'region')} of crowds left out" if start.crowds else ""
+    return f"{counted(len(start.labeled), 'image')} of the folder with labels to begin with{crowds}"
 
 
 def _part(

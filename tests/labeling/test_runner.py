@@ -368,12 +368,18 @@ def test_what_is_labeled_elsewhere_can_be_left_out(tmp_path: Path) -> None:
     outcome = label(tmp_path / "run", images, model.pilot, skip_labeled=listed)
     assert {grey for grey, _, _ in model.asked} == {2, 3}
     assert outcome.left_out == {"labeled before": 2}
+    elsewhere = coco(tmp_path / "elsewhere.json", "nowhere.png")
+    assert label(tmp_path / "run", images, model.pilot, skip_labeled=elsewhere).left_out == {
+        "labeled before": 0
+    }
 
 
 def test_existing_masks_can_be_the_start(tmp_path: Path) -> None:
     images = photos(tmp_path / "photos", 2)
     listed = coco(tmp_path / "old.json", "00.png")
-    label(tmp_path / "run", images, start_from=listed)
+    told = Told()
+    label(tmp_path / "run", images, start_from=listed, watch=told)
+    assert told.notes == ["1 image of the folder with labels to begin with"]
     cups = {one.image.name: len(one.classes[0].labels) for one in labels_of(tmp_path / "run")}
     assert cups == {"00.png": 2, "01.png": 1}
     with pytest.raises(RunFolderError, match="start_from: was "):
