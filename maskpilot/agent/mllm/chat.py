@@ -60,7 +60,9 @@ def without_reasoning(made: dict[str, Any]) -> dict[str, Any]:
 def _message(message: Message, pictures: Pictures, detail: str | None) -> dict[str, Any]:
     text = encodable(message.text)
     if message.role is Role.tool:
-        return {"role": "tool", "tool_call_id": message.call_id, "content": text}
+        # The name is in the call already; Gemini wants it in the answer too.
+        named = {"name": encodable(message.tool)} if message.tool else {}
+        return {"role": "tool", "tool_call_id": message.call_id, **named, "content": text}
     if message.role is Role.assistant:
         return _assistant(message, text)
     if not message.pictures:

@@ -83,7 +83,7 @@ class Conversation:
             message = Message(Role.assistant, reply.text.strip()[:MAX_ECHO] or "(no words)")
         self._entries.append(_Entry(message))
         for call in reply.calls:
-            self._entries.append(_Entry(Message(Role.tool, ANSWERED, call_id=call.id)))
+            self._entries.append(_Entry(Message(Role.tool, ANSWERED, call_id=call.id, tool=call.name)))
 
     def retell(self, system: str) -> None:
         """Begin anew under another system message, with native calls told as text: for another call style."""

@@ -57,7 +57,7 @@ class Message:
         text: its words.
         pictures: RGB, in the order in which they are to be seen; before the words.
         calls: of an assistant's message with native calls.
-        call_id: of a tool's message: which call it answers.
+        call_id, tool: of a tool's message: which call it answers, and of which tool.
         echo: of an assistant's message: what the server sent, to be sent back unchanged (some endpoints
             require fields that nobody else knows). None where the message is our own making.
     """
@@ -67,6 +67,7 @@ class Message:
     pictures: tuple[Image.Image, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    tool: str = ""
     echo: Any = None
 
 

@@ -41,7 +41,7 @@ def test_chat_messages() -> None:
         Message(Role.system, "Rules."),
         Message(Role.user, "Look.", pictures=(PICTURE, PICTURE)),
         Message(Role.assistant, "Hm.", calls=(call,)),
-        Message(Role.tool, "Done.", call_id="c7"),
+        Message(Role.tool, "Done.", call_id="c7", tool="reset"),
         Message(Role.user, "And now?"),
     )
     picture = {"type": "image_url", "image_url": {"url": data_url(PICTURE)}}
@@ -55,7 +55,7 @@ def test_chat_messages() -> None:
                 {"id": "c7", "type": "function", "function": {"name": "reset", "arguments": '{"rating": 3}'}}
             ],
         },
-        {"role": "tool", "tool_call_id": "c7", "content": "Done."},
+        {"role": "tool", "tool_call_id": "c7", "name": "reset", "content": "Done."},
         {"role": "user", "content": "And now?"},
     ]
 
