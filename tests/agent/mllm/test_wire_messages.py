@@ -203,6 +203,11 @@ def test_text_style(api: str) -> None:
     assert not {"tools", "response_format", "text", "tool_choice", "parallel_tool_calls"} & made.keys()
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_no_stream_is_asked_for(api: str) -> None:
+    assert not body_of(request(), api).get("stream")
+
+
 def test_settings() -> None:
     given: dict[str, Any] = {
         "max_tokens": 300,
