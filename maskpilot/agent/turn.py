@@ -53,7 +53,7 @@ def take_turn(state: SessionState, decision: Decision, offered: Collection[str])
         return replace(turn, errors=("no tool call was found in the reply; answer with a tool call",))
     for call in decision.calls[:MAX_CALLS]:
         if turn.verdict is not None:
-            turn = replace(turn, notes=(*turn.notes, f"{call.name} was ignored: it came after finish"))
+            turn = replace(turn, notes=(*turn.notes, f"{call.name[:60]} was ignored: it came after finish"))
             continue
         turn = _take_call(turn, call, offered)
     if len(decision.calls) > MAX_CALLS:

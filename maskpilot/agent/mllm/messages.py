@@ -38,7 +38,8 @@ SHEET_SIDE = 768
 LEAST_SHEET_SIDE = 256
 """Also beside the picture of a long strip: its short side has no room for tiles."""
 
-MAX_NOTE = 400
+MAX_ERROR, MAX_NOTE = 400, 2400
+"""Characters; a second look may have found much, and all of it is worth telling."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,9 +193,10 @@ def _left(left: Budget) -> str:
 def _last_calls(observation: Observation) -> list[str]:
     """What went wrong comes first among the notes: errors are as many as the last step had."""
     errors = len(observation.steps[-1].errors) if observation.steps else 0
+    notes = observation.notes
     return [
-        f"{'Error' if number < errors else 'Note'}: {_short(note)}"
-        for number, note in enumerate(observation.notes)
+        *(f"Error: {_short(note)}" for note in notes[:errors]),
+        *(f"Note: {_short(note, MAX_NOTE)}" for note in notes[errors:]),
     ]
 
 
@@ -244,5 +246,5 @@ def _hard_to_see(
     return tuple(one for one in shown if one.id in unlabelled or one in small)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_NOTE else text[: MAX_NOTE - 3] + "..."
+def _short(text: str, longest: int = MAX_ERROR) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -57,6 +57,15 @@ def test_an_objection_puts_finish_off_and_is_told() -> None:
     assert trajectory.steps[1].errors == ()
 
 
+def test_all_that_it_found_is_told() -> None:
+    missed = [f"cup {number}, half hidden behind the {number}th plate on the shelf" for number in range(8)]
+    answer = looked(missed=missed, why="the shelf was not looked at")
+    _, wire = session([CUP, FINISH, answer, LOWER, FINISH, CONTENT], verify=True)
+    told = wire.requests[3].messages[-1].text
+    assert all(one in told for one in missed)
+    assert "where nothing is so, call finish again" in told
+
+
 def test_it_objects_twice_at_most() -> None:
     script: Script = [CUP, FINISH, MISSED, LOWER, FINISH, MISSED, LOWEST, FINISH]
     trajectory, _ = session(script, verify=True)
