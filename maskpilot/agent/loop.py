@@ -17,6 +17,7 @@ from maskpilot.agent.policy import Observation, Policy
 from maskpilot.agent.turn import Turn, canonical, take_turn
 from maskpilot.errors import BudgetReached, MaskpilotError, PolicyError, SessionFailed
 from maskpilot.segmenters.base import ImageSession
+from maskpilot.segmenters.interrupts import interrupts_held
 from maskpilot.tools import Roster, SessionState, refresh
 from maskpilot.trajectory import Ending, Recorder, Setup, Step, Trajectory, best_step, changes
 from maskpilot.types import Budget, Decision, Stop, Usage, Verdict
@@ -68,9 +69,10 @@ def run_session(
             # Without a name for the detections: two hundred full-size masks would stay until the next ones.
             run.state, run.roster = refresh(turn.state, session.segment(turn.state.prompts), run.roster)
             step = run.advance(decision, turn, run.took(clock() - began))
-            if recorder:
-                recorder.step(step)
-            run.recorded, run.unrecorded = run.recorded + 1, Usage()
+            with interrupts_held():  # what is on disk counts, here as there
+                if recorder:
+                    recorder.step(step)
+                run.recorded, run.unrecorded = run.recorded + 1, Usage()
     except BudgetReached as reached:
         run.paid(reached.usage)
         run.ending = run.cut_short(reached.stop)

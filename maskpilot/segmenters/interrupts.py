@@ -1,4 +1,4 @@
-"""Ctrl-C while modules are imported."""
+"""Ctrl-C held back while something is done that must not be left half done."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["interrupts_held"]
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is through: in the middle of importing torch it aborts the process.
+    """Hold Ctrl-C back until the block is through.
 
-    A KeyboardInterrupt that is raised within the start of one of its compiled modules ends in C++'s
-    `terminate`, with a core dump in place of exit code 130. Only the main thread gets it, so only there is
-    anything held.
+    In the middle of importing torch it would abort the process: a KeyboardInterrupt within the start of one
+    of its compiled modules ends in C++'s `terminate`, with a core dump in place of exit code 130. Only the
+    main thread gets it, so only there is anything held.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):

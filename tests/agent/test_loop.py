@@ -1,7 +1,9 @@
 """The loop: what it does with what a policy says, and what it hands back whatever happens."""
 
 import itertools
+import signal
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +250,26 @@ def test_ctrl_c_before_a_round_is_on_disk_ends_the_session_with_the_rounds_that_
         trajectory = run([text("cup"), text("plate")], recorder=writer)
     assert trajectory == read_trajectory(tmp_path / "steps.jsonl")
     assert boxes(trajectory) == [CUP_LEFT]
+
+
+def test_ctrl_c_once_a_round_is_on_disk_ends_the_session_with_that_round(tmp_path: Path) -> None:
+    class Pressed(TrajectoryWriter):
+        def step(self, step: Step) -> None:
+            super().step(step)
+            signal.raise_signal(signal.SIGINT)
+
+    usage = Usage(calls=1, cost=0.5)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+    try:
+        with Pressed(tmp_path / "steps.jsonl") as writer:
+            trajectory = run([replace(text("cup"), usage=usage)], recorder=writer)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert trajectory == read_trajectory(tmp_path / "steps.jsonl")
+    assert boxes(trajectory) == [CUP_LEFT]
+    assert trajectory.ending is not None
+    assert (trajectory.ending.stop, trajectory.ending.usage) == (Stop.interrupted, usage)
+    assert trajectory.ending.unrecorded == Usage()  # else it would be paid twice when the session goes on
 
 
 @pytest.mark.parametrize("cause", [PolicyError("the quota is used up"), ZeroDivisionError("oops")])
