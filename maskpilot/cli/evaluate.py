@@ -97,6 +97,7 @@ def evaluate(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Also write a page with pictures per sample.")
     ] = True,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Also boundary IoU of the results.")] = False,
     failures_as_zero: AsZeroOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     retry_failed: Annotated[
@@ -158,6 +159,7 @@ def evaluate(
             max_cost=max_cost,
             baseline=baseline and policy is not Answerer.one_shot,
             pictures=pictures,
+            boundary=boundary,
         )
         run = run_eval(
             plan,

@@ -87,7 +87,7 @@ class _Attempt:
             if trajectory.ending is None or trajectory.ending.stop is Stop.interrupted:
                 return None
             one_shot = _one_shot(job, sample, loaded, session) if job.plan.baseline else None
-        values = self._measured(trajectory.result)
+        values = self._scored(trajectory.result)
         values |= session_values(trajectory, lambda shown: self._measured(shown)["iou"], one_shot)
         score = self._score(values)
         if job.plan.pictures:
@@ -142,11 +142,13 @@ class _Attempt:
         sample = self._sample
         return SampleScore(sample.id, sample.image_id, sample.query, dict(sample.tags), values, error)
 
-    def _measured(self, result: Sequence[Instance]) -> dict[str, Any]:
+    def _scored(self, result: Sequence[Instance]) -> dict[str, Any]:
+        return self._measured(result, boundary="boundary_iou" in self._job.plan.metrics)
+
+    def _measured(self, result: Sequence[Instance], *, boundary: bool = False) -> dict[str, Any]:
         if self._truth is None or self._size is None:
             raise AssertionError("unreachable: nothing is measured before the image is open")
         category = self._sample.tags.get("category", "")
-        boundary = "boundary_iou" in self._job.plan.dataset.metrics
         return measure(result, self._truth, self._size, category=category, boundary=boundary)
 
     def _worst(self) -> dict[str, Any] | None:
@@ -161,7 +163,7 @@ class _Attempt:
         pixels = masks.encode(np.ones((height, width), np.bool_))
         whole = Instance(1, pixels, Box(0.0, 0.0, float(width), float(height)), 1.0)
         # By what they score: with ignored pixels or several annotators "nothing" may be right after all.
-        return min(self._measured(()), self._measured([whole]), key=lambda values: float(values["iou"]))
+        return min(self._scored(()), self._scored([whole]), key=lambda values: float(values["iou"]))
 
 
 def _run(

@@ -33,6 +33,7 @@ class Plan:
         max_cost: no session goes on once the run has cost as much; None for no limit.
         baseline: also ask what the query alone finds: one forward pass more a sample.
         pictures: also write a page with pictures of every sample.
+        boundary: also compute boundary IoU.
 
     Raises:
         InvalidInput: a number out of range.
@@ -49,6 +50,7 @@ class Plan:
     max_cost: float | None = None
     baseline: bool = True
     pictures: bool = True
+    boundary: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -57,6 +59,11 @@ class Plan:
             raise InvalidInput(f"workers: expected at least one, got {self.workers}")
         if self.max_cost is not None and not self.max_cost > 0:
             raise InvalidInput(f"max_cost: expected a positive number, got {self.max_cost!r}")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, the headline first: the data set's own, and what is asked for beside them."""
+        return tuple(dict.fromkeys([*self.dataset.metrics, *(["boundary_iou"] if self.boundary else [])]))
 
 
 def select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
@@ -89,7 +96,7 @@ def settings(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:
     return {
         "dataset": {
             "name": plan.dataset.name,
-            "metrics": list(plan.dataset.metrics),
+            "metrics": list(plan.metrics),
             "samples": len(samples),
             "of": len(plan.dataset),
             "sha256": digest,

@@ -7,8 +7,9 @@ import pytest
 
 from maskpilot.errors import InvalidInput, RunFolderError
 from maskpilot.evals.compare import compare, comparison_record
-from maskpilot.evals.pilots import one_shot
+from maskpilot.evals.pilots import one_shot, oracle
 from maskpilot.evals.run import read_run
+from maskpilot.evals.summary import summarise
 from maskpilot.segmenters.scripted import FakeSegmenter
 from maskpilot.types import Budget
 from tests.evals.tables import Tables, evaluate
@@ -48,6 +49,18 @@ def test_precision_is_compared_without_an_interval(tmp_path: Path) -> None:
     # Of eight objects one shot finds four, and nothing else: 51 of 101 points of recall.
     assert found.value == pytest.approx(1 - 51 / 101)
     assert (found.low, found.samples, found.clusters) == (None, 8, 2)
+
+
+def test_boundaries_when_asked_for(tmp_path: Path) -> None:
+    runs = [
+        evaluate(tmp_path / pilot.settings["name"], Tables(4), pilot, boundary=True)
+        for pilot in (one_shot(), oracle())
+    ]
+    assert [run.settings["dataset"]["metrics"] for run in runs] == [["giou", "ciou", "boundary_iou"]] * 2
+    found = summarise(runs[1]).official["boundary_iou"]
+    assert found is not None
+    assert (found.value, found.samples) == (1.0, 4)
+    assert compare(*runs).metrics["boundary_iou"].value > 0
 
 
 def test_settings_that_differ_are_named(runs: Any, tmp_path: Path) -> None:
