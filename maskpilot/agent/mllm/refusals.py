@@ -64,7 +64,7 @@ AFTER_A_TOOL = re.compile(r"role '?user'? after role '?tool|roles must alternate
 shown; nothing but another way of calling helps."""
 
 TOO_LONG = re.compile(
-    r"context_length_exceeded|maximum context length|context (length|window|size)"
+    r"context_length_exceeded|maximum (context|model|prompt) length|context (length|window|size)"
     r"|prompt is too long|too many tokens|exceeds? the (available|model)"
     r"|at most [1-9]\d* image|too many images",
     re.IGNORECASE,

@@ -37,6 +37,13 @@ ALL = (Feature.tools, Feature.schema, Feature.images)
         (400, "This response_format type is unavailable now", "schema"),
         (400, "This model's maximum context length is 8192 tokens", "context"),
         (400, "the request exceeds the available context size", "context"),
+        (
+            400,
+            "The decoder prompt (length 15329) is longer than the maximum model length of 8192. ... For image "
+            "inputs, the number of image tokens depends on the number of images, and possibly their aspect ratios",
+            "context",
+        ),
+        (400, "prompt too long; exceeded max context length by 812 tokens", "context"),
         (400, "At most 2 image(s) may be provided in one prompt.", "context"),
         (400, "Too many images in request. Max is 10.", "context"),
         (413, "", "context"),
