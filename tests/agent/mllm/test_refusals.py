@@ -39,8 +39,8 @@ ALL = (Feature.tools, Feature.schema, Feature.images)
         (400, "the request exceeds the available context size", "context"),
         (
             400,
-            "The decoder prompt (length 15329) is longer than the maximum model length of 8192. ... For image "
-            "inputs, the number of image tokens depends on the number of images, and possibly their aspect ratios",
+            "The decoder prompt (length 15329) is longer than the maximum model length of 8192. ... "
+            "For image inputs, the number of image tokens depends on the number of images",
             "context",
         ),
         (400, "prompt too long; exceeded max context length by 812 tokens", "context"),
