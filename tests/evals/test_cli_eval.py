@@ -14,6 +14,7 @@ from maskpilot.evals.pilots import mllm
 from maskpilot.runfolder import locked
 from maskpilot.testing import FaultyServer, Says, Seen
 from maskpilot.testing.scripted_wire import ScriptedWire, calls
+from maskpilot.trajectory import read_trajectory
 from tests.evals.tables import Tables, evaluate
 from tests.shapes import table
 
@@ -67,6 +68,31 @@ def test_eval_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "gIoU" in printed.out
     assert "The policy sees the ground truth" in printed.out
     assert "5/5: 5 done, 0 failed, mean IoU" in printed.err
+
+
+BOXES_AND_THRESHOLD = {"add_positive_box", "add_negative_box", "set_threshold"}
+LEDGER = {"keep_masks", "drop_masks"}
+
+
+@pytest.mark.parametrize(
+    ("tools", "on_offer"),
+    [
+        ("phrases", LEDGER),
+        ("core", {*BOXES_AND_THRESHOLD, "reset"}),
+        ("full", {*BOXES_AND_THRESHOLD, *LEDGER, "reset", "undo", "zoom"}),
+    ],
+)
+def test_an_ablation_limits_the_tools(
+    tools: str, on_offer: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--policy", "oracle", "--limit", 2, "--tools", tools, "--no-pictures", "--json"]
+    run("eval", "tables", *options, "--out", tmp_path / "run")
+    found = set(record(capsys)["tools"])
+    assert found == {"set_text_prompt", "finish", *on_offer}
+    sessions = [read_trajectory(file) for file in (tmp_path / "run" / "sessions").iterdir()]
+    called = {call.name for one in sessions for step in one.steps for call in step.decision.calls}
+    assert "set_text_prompt" in called
+    assert called <= found
 
 
 def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
