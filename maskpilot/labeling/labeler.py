@@ -18,6 +18,7 @@ from maskpilot.labeling.pilots import Pilot
 from maskpilot.labeling.reading import Seen, failure_of
 from maskpilot.labeling.store import SeenFile
 from maskpilot.labeling.types import Failure, ImageLabels
+from maskpilot.trajectory import Trajectory
 from maskpilot.types import Usage
 
 __all__ = ["Labeler", "Result"]
@@ -132,7 +133,9 @@ class Labeler:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was: one image, one failure
                 cause = _cause(error)
-                wasted += unlogged(error) if isinstance(error, SessionFailed) else Usage()
+                if isinstance(error, SessionFailed):
+                    wasted += unlogged(error)
+                    tries.came_to(error.trajectory)
                 if isinstance(cause, SegmenterGone) or self._outage.blame(cause) is Blame.closed:
                     self.ended_run = cause
                     self._control.stop()
@@ -175,8 +178,16 @@ class _Tries:
     def __init__(self, outage: Outage) -> None:
         self._outage = outage
         self._outages: set[int] = set()
+        self._place: tuple[str, int] | None = None
         self._faults = self._answers = 0
         self._error: EndpointError | None = None
+
+    def came_to(self, session: Trajectory) -> None:
+        """Note where an attempt ended. One that got on is not what keeps the endpoint away."""
+        place = session.setup.query, len(session.steps)
+        if place != self._place:
+            self._place = place
+            self._outages.clear()
 
     def may_be_mended(self, cause: BaseException) -> bool:
         """Whether another attempt may do, since it was not the image that made this one fail."""

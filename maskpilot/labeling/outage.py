@@ -26,7 +26,7 @@ LISTEN = 0.5
 """Seconds after which who waits for another's attempt looks whether the run was stopped."""
 
 TRIES = 3
-"""An image that cannot be answered for in as many outages, while others can, has failed by itself."""
+"""An image that gets no farther in as many outages, while others are answered, has failed by itself."""
 
 
 class Outage:

@@ -24,6 +24,7 @@ from maskpilot.labeling.outage import Outage
 from maskpilot.labeling.part import Part
 from maskpilot.labeling.pilots import Pilot, mllm, one_shot
 from maskpilot.labeling.plan import Ended, Outcome, Plan
+from maskpilot.labeling.progress import Standing
 from maskpilot.labeling.runner import run_labeling
 from maskpilot.labeling.types import LabelClass
 from maskpilot.segmenters.base import ImageSession
@@ -185,6 +186,43 @@ def test_a_run_waits_for_the_endpoint_and_goes_on_where_it_was(tmp_path: Path) -
     label(tmp_path / "calm", images, calm.pilot)
     assert sorted(model.asked) == sorted(calm.asked)  # no round was paid twice
     assert labels_of(tmp_path / "run") == labels_of(tmp_path / "calm")
+
+
+def test_a_line_that_is_cut_time_and_again_fails_no_image_that_gets_on(tmp_path: Path) -> None:
+    met: set[tuple[int, str, int]] = set()
+
+    def cut(grey: int, query: str, number: int) -> None:
+        if (grey, query, number) not in met:
+            met.add((grey, query, number))
+            raise error(Trouble.no_connection)
+
+    images, model, clock = photos(tmp_path / "photos", 1), Model(cut), Clock()
+    outcome = label(tmp_path / "run", images, model.pilot, workers=1, engine=patient(clock))
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 1, 0)
+    assert clock.waits == [5, 5, 5, 5]  # as many outages as rounds
+    assert len(model.asked) == len(set(model.asked)) == 4
+
+
+def test_an_image_at_which_the_line_breaks_each_time_fails_alone(tmp_path: Path) -> None:
+    others, answered = threading.Semaphore(0), threading.Semaphore(0)
+
+    def breaks(grey: int, query: str, number: int) -> None:
+        if grey == 0:  # while another image is answered
+            others.release()
+            assert answered.acquire(timeout=30)
+            raise error(Trouble.timed_out)
+        assert others.acquire(timeout=30)
+        answered.release()
+
+    def let_go(standing: Standing) -> None:
+        if standing.failed:
+            others.release(100)
+
+    images, model, clock = photos(tmp_path / "photos", 8), Model(breaks), Clock()
+    run, watch = tmp_path / "run", Told(let_go)
+    outcome = label(run, images, model.pilot, workers=2, watch=watch, engine=patient(clock))
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 7, 1)
+    assert failures_of(run) == {"00.png": ("EndpointError", "no answer")}
 
 
 def test_when_the_patience_ends_the_run_ends_and_goes_on_later(tmp_path: Path) -> None:
