@@ -1,6 +1,7 @@
 """A folder with everything in it that a folder of images should not hold."""
 
 import io
+import json
 import os
 import socket
 import zlib
@@ -13,6 +14,8 @@ from PIL import Image
 
 from maskpilot.errors import ImageError
 from maskpilot.labeling.folder import digest, read, scan
+from tests.labeling.export.runs import export_as
+from tests.labeling.runs import failures_of, files_of, label
 
 
 def photo(width: int = 12, height: int = 8) -> Image.Image:
@@ -105,6 +108,25 @@ def test_bad_images_are_found_and_each_is_one_error(tmp_path: Path, name: str) -
     assert digest(path).size == len(content())
     with pytest.raises(ImageError, match=message):
         read(tmp_path, name)
+
+
+def test_a_folder_of_all_that_is_labeled_and_exported_whole(tmp_path: Path) -> None:
+    images, run, out = tmp_path / "images", tmp_path / "run", tmp_path / "out"
+    images.mkdir()
+    for number, (name, content) in enumerate(GOOD.items()):
+        put(images, name, content() + b"\0" * number)  # so that no two are the same
+    for name, (content, _) in BAD.items():
+        put(images, name, content())
+    outcome = label(run, images)
+    assert (outcome.done, outcome.failed) == (len(GOOD), len(BAD))
+    assert files_of(run).keys() == GOOD.keys()
+    assert failures_of(run).keys() == BAD.keys()
+    account = export_as("coco", run, out)
+    exported = json.loads((out / "annotations/instances_default.json").read_text())["images"]
+    assert (account["pictures"], account["turned"], account["problems"]) == (len(GOOD), 1, 0)
+    assert all((out / "images" / one["file_name"]).is_file() for one in exported)
+    renamed = json.loads((out / "names.json").read_text())
+    assert {renamed.get(one["file_name"], one["file_name"]) for one in exported} == GOOD.keys()
 
 
 def test_a_turned_photo_is_upright(tmp_path: Path) -> None:
