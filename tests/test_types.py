@@ -69,6 +69,11 @@ def test_instances_are_numbered_from_one() -> None:
         Instance(0, Mask(1, 1, b"01"), Box(0, 0, 1, 1), 0.5)
 
 
+def test_instances_score_a_number() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Instance(1, Mask(1, 1, b"01"), Box(0, 0, 1, 1), float("nan"))
+
+
 def test_a_mask_needs_a_size_and_counts() -> None:
     with pytest.raises(ValueError, match="at least 1 px"):
         Mask(0, 1, b"1")

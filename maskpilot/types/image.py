@@ -232,3 +232,5 @@ class Instance:
     def __post_init__(self) -> None:
         if self.id < 1:
             raise ValueError(f"Instance.id: expected a number from 1, got {self.id}")
+        if not math.isfinite(self.score):
+            raise ValueError(f"Instance.score: expected a finite number, got {self.score}")
