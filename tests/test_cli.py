@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import redirect_stderr
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -416,6 +417,15 @@ def test_importing_maskpilot_and_asking_for_help_touch_no_heavy_package() -> Non
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_messages_that_do_not_fit_on_the_disk_end_no_session(photo: Path, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full, redirect_stderr(full):
+        refine(photo, tmp_path / "run")
+    ending = read_trajectory(tmp_path / "run" / "steps.jsonl").ending
+    assert ending is not None
+    assert ending.stop == "finished"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])

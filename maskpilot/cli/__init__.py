@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from contextlib import contextmanager, redirect_stderr
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from typer.core import TyperGroup
 
 from maskpilot import __version__
 from maskpilot.cli.compare import compare
-from maskpilot.cli.console import INTERRUPTED, fail, say, tell_log
+from maskpilot.cli.console import INTERRUPTED, Unfailing, fail, forget, say, tell_log
 from maskpilot.cli.demo import demo
 from maskpilot.cli.doctor import doctor
 from maskpilot.cli.evaluate import evaluate
@@ -74,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
+    with redirect_stderr(cast(TextIO, Unfailing(sys.stderr))):
+        _told(arguments)
+
+
+def _told(arguments: Sequence[str] | None) -> None:
     from maskpilot.errors import InvalidInput, MaskpilotError
 
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -85,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MaskpilotError as error:
         fail(str(error))
     except BrokenPipeError:  # who reads the output has seen enough
-        _forget_output()
+        forget(sys.stdout)
         raise SystemExit(1) from None
     except OSError as error:
         if error.filename is not None:
@@ -93,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             fail(f"{error.filename}: {error.strerror}")
         if error.errno != errno.ENOSPC:
             raise
-        _forget_output()
+        forget(sys.stdout)
         fail(f"the output cannot be written: {error.strerror}")
 
 
@@ -104,12 +108,6 @@ def _run(arguments: Sequence[str] | None) -> None:
     finally:
         if sys.stdout is not None:
             sys.stdout.flush()
-
-
-def _forget_output() -> None:
-    """Keep Python from writing what is left once more when it exits, which has an exit code of its own."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)

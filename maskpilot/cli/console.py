@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 import unicodedata
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
 
-__all__ = ["INTERRUPTED", "Every", "fail", "print_json", "printable", "say", "tell_log"]
+__all__ = [
+    "INTERRUPTED",
+    "Every",
+    "Unfailing",
+    "fail",
+    "forget",
+    "print_json",
+    "printable",
+    "say",
+    "tell_log",
+]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -29,6 +41,35 @@ def tell_log(*, verbose: bool) -> None:
     log.handlers = [_Told()]
     log.propagate = False
     log.setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+class Unfailing:
+    """A stream for messages: that its disk is full, or its reader gone, ends no session."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            forget(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            forget(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def forget(stream: TextIO) -> None:
+    """Let what a stream cannot take go nowhere: Python would try again at exit, with a code of its own."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(message: str) -> None:
