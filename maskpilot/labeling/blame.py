@@ -8,18 +8,20 @@ from maskpilot.agent.mllm.failures import EndpointError, Failure, OutOfTime, Tro
 
 __all__ = ["Blame", "blame"]
 
-AWAY = frozenset({Trouble.busy, Trouble.no_connection, Trouble.timed_out})
+AWAY = frozenset({Trouble.busy, Trouble.no_connection})
 CLOSED = frozenset({401, 402, 403, 404})
 
 
 class Blame(Enum):
     """Whose fault an endpoint's error is.
 
-    away: the endpoint's, for now. failing: the endpoint's, or that of this one request: local servers answer
-    500 to what they cannot take. closed: the endpoint's or the account's, for every image. image: this one's.
+    away: the endpoint's, for now. silent, failing: the endpoint's, or that of this one request: a model may
+    think too long about it, and local servers answer 500 to what they cannot take. closed: the endpoint's or
+    the account's, for every image. image: this one's.
     """
 
     away = auto()
+    silent = auto()
     failing = auto()
     closed = auto()
     image = auto()
@@ -37,7 +39,9 @@ def blame(error: BaseException | None) -> Blame:
         return Blame.closed
     if error.status == 500:
         return Blame.failing
+    if trouble is Trouble.timed_out or isinstance(error, OutOfTime):
+        return Blame.silent
     status = error.status or 0
-    if isinstance(error, OutOfTime) or trouble in AWAY or status in (408, 409, 429) or status > 500:
-        return Blame.away
-    return Blame.away if trouble is None and error.status is None else Blame.image
+    unknown = trouble is None and error.status is None
+    is_away = trouble in AWAY or status in (408, 409, 429) or status > 500 or unknown
+    return Blame.away if is_away else Blame.image

@@ -140,14 +140,16 @@ class Labeler:
                     self.ended_run = cause
                     self._control.stop()
                     break
-                if tries.may_be_mended(cause):
+                tries.ended_with(cause)
+                wasted += tries.ask_in_silence(self._asked)
+                if tries.may_be_mended:
                     if not tries.wait():
                         break
                     continue
-                if self._puts_off and tries.say_nothing_of_it(cause):
+                if self._puts_off and tries.say_nothing_of_it:
                     self._put_off_until_later(seen.path, image)
                     break
-                if self._is_second and tries.say_nothing_of_it(cause):
+                if self._is_second and tries.say_nothing_of_it:
                     wasted += tries.ask_about_another_picture(self._asked)
                     if self._control.stopped:
                         break
@@ -179,7 +181,8 @@ class _Tries:
         self._outage = outage
         self._outages: set[int] = set()
         self._place: tuple[str, int] | None = None
-        self._faults = self._answers = 0
+        self._faults = self._silences = self._answers = 0
+        self._whose = Blame.image
         self._error: EndpointError | None = None
 
     def came_to(self, session: Trajectory) -> None:
@@ -188,28 +191,51 @@ class _Tries:
         if place != self._place:
             self._place = place
             self._outages.clear()
+            self._silences = 0
 
-    def may_be_mended(self, cause: BaseException) -> bool:
-        """Whether another attempt may do, since it was not the image that made this one fail."""
+    def ended_with(self, cause: BaseException) -> None:
+        """Note why an attempt failed."""
+        self._whose = self._outage.blame(cause)
         if not isinstance(cause, EndpointError):
-            return False
-        whose = self._outage.blame(cause)
-        if whose is Blame.image:
-            self._outage.answered()
-            return False
+            return
         self._error = cause
-        if whose is Blame.failing:
-            self._answers = self._answers if self._faults else self._outage.answers
-            self._faults += 1
+        if self._whose is Blame.image:
+            self._outage.answered()
+        if not (self._faults or self._silences):
+            self._answers = self._outage.answers
+        self._faults += self._whose is Blame.failing
+        self._silences += self._whose is Blame.silent
+
+    @property
+    def may_be_mended(self) -> bool:
+        """Whether another attempt may do, since it was not the image that made this one fail."""
+        if self._whose is Blame.image:
+            return False
+        if self._silences >= TRIES and not self._nobody_was_answered:
+            return False
         return max(len(self._outages), self._faults) < TRIES
 
-    def say_nothing_of_it(self, cause: BaseException) -> bool:
+    @property
+    def say_nothing_of_it(self) -> bool:
         """Whether a server failed on this image that has answered nobody else meanwhile either."""
-        return self._outage.blame(cause) is Blame.failing and self._answers == self._outage.answers
+        return self._whose is Blame.failing and self._nobody_was_answered
+
+    @property
+    def _nobody_was_answered(self) -> bool:
+        return self._answers == self._outage.answers
 
     def ask_about_another_picture(self, pilot: Pilot) -> Usage:
         """See `Outage.check`."""
         return self._outage.check(pilot, self._last, self._answers)
+
+    def ask_in_silence(self, pilot: Pilot) -> Usage:
+        """The same where time and again no reply came about this image, nor meanwhile about another one.
+
+        Without an answer the endpoint is waited for as before.
+        """
+        if self._whose is not Blame.silent or self._silences % TRIES or not self._nobody_was_answered:
+            return Usage()
+        return self._outage.check(pilot, self._last, self._answers, gives_up=False)
 
     def wait(self) -> bool:
         """Wait until another attempt is worth it; False where the run was stopped."""

@@ -102,16 +102,17 @@ class Outage:
             seconds = self._clock() - self._began
         self._note(f"the model answers again, after {span(seconds)}; going on")
 
-    def check(self, pilot: Pilot, error: EndpointError, since: int) -> Usage:
-        """Find out whether it was the endpoint's fault that it failed on an image; if so, the run ends.
+    def check(self, pilot: Pilot, error: EndpointError, since: int, *, gives_up: bool = True) -> Usage:
+        """Find out whether it was the endpoint's fault that it failed on an image.
 
-        It is asked about a picture that any model can take. An answer is one like any other; without one it
-        is given up. Of many threads that are in doubt together one asks, and all take its word.
+        It is asked about a picture that any model can take. An answer is one like any other. Of many threads
+        that are in doubt together one asks, and all take its word.
 
         Args:
             pilot: whose endpoint it is. Where he has none to ask, one that answered before is not at fault.
             error: what it said about the image.
             since: `answers` when it began to fail on that image.
+            gives_up: without an answer the run ends.
 
         Returns:
             what asking has cost, which is told to the control as well.
@@ -120,7 +121,7 @@ class Outage:
             if self._control.stopped or self.answers != since:
                 return Usage()
             if pilot.check is None:
-                if not self.answers:
+                if gives_up and not self.answers:
                     self._give_up(error)
                 return Usage()
             try:
@@ -129,7 +130,8 @@ class Outage:
                 usage = silence.usage or Usage()
                 if self.answers == since and not self._control.stopped:  # by Ctrl-C: no verdict any more
                     self._note(f"the model does not answer about a simple drawing, either ({silence})")
-                    self._give_up(silence)
+                    if gives_up:
+                        self._give_up(silence)
             else:
                 self._heard()
         self._control.add(usage)

@@ -34,7 +34,7 @@ from maskpilot.testing.scripted_wire import ScriptedWire, says
 from maskpilot.testing.server import Turn
 from maskpilot.types import Detections, PromptState, Usage
 from tests.agent.mllm.wires import wired
-from tests.labeling.runs import CUP, Model, Told, failures_of, label, labels_of, photos
+from tests.labeling.runs import CUP, PAID, Model, Told, failures_of, label, labels_of, photos
 from tests.shapes import table
 
 
@@ -50,11 +50,11 @@ def error(trouble: Trouble | None = None, status: int | None = None) -> Endpoint
     ("problem", "whose"),
     [
         (error(Trouble.no_connection), Blame.away),
-        (error(Trouble.timed_out), Blame.away),
         (error(Trouble.busy, 429), Blame.away),
         (error(Trouble.server_error, 503), Blame.away),
         (error(), Blame.away),
-        (OutOfTime("too slow", impatient=True), Blame.away),
+        (error(Trouble.timed_out), Blame.silent),
+        (OutOfTime("too slow", impatient=True), Blame.silent),
         (error(Trouble.server_error, 500), Blame.failing),
         (error(Trouble.final, 401), Blame.closed),
         (error(Trouble.final, 403), Blame.closed),
@@ -223,6 +223,42 @@ def test_an_image_at_which_the_line_breaks_each_time_fails_alone(tmp_path: Path)
     outcome = label(run, images, model.pilot, workers=2, watch=watch, engine=patient(clock))
     assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 7, 1)
     assert failures_of(run) == {"00.png": ("EndpointError", "no answer")}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_images_about_which_no_reply_ever_comes_fail_where_a_drawing_is_answered(
+    tmp_path: Path, workers: int
+) -> None:
+    def slow(grey: int, query: str, number: int) -> None:
+        if grey < 3:
+            raise error(Trouble.timed_out)
+
+    def drawing() -> Usage:
+        checks.append(clock.now)
+        return PAID
+
+    images, clock, checks = photos(tmp_path / "photos", 4), Clock(), list[float]()
+    pilot = replace(Model(slow).pilot, check=drawing)
+    outcome = label(tmp_path / "run", images, pilot, workers=workers, engine=patient(clock))
+    assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 1, 3)
+    assert set(failures_of(tmp_path / "run").values()) == {("EndpointError", "no answer")}
+    assert 1 <= len(checks) <= 3
+    assert outcome.summary.usage.calls == len(checks) + 4  # those of the image with an answer
+
+
+def test_an_endpoint_that_answers_nothing_at_all_is_waited_for_to_the_end(tmp_path: Path) -> None:
+    def silent(grey: int, query: str, number: int) -> None:
+        raise error(Trouble.timed_out)
+
+    def drawing() -> Usage:
+        checks.append(clock.now)
+        raise error(Trouble.timed_out)
+
+    images, clock, checks = photos(tmp_path / "photos", 2), Clock(), list[float]()
+    pilot = replace(Model(silent).pilot, check=drawing)
+    outcome = label(tmp_path / "run", images, pilot, patience=300.0, engine=patient(clock))
+    assert (outcome.ended, outcome.failed, clock.now) == (Ended.unreachable, 0, 300)
+    assert checks == [15, 135, 300]  # every third time
 
 
 def test_when_the_patience_ends_the_run_ends_and_goes_on_later(tmp_path: Path) -> None:
