@@ -213,17 +213,20 @@ def test_one_round_is_told_as_one(photo: Path, tmp_path: Path, capsys: pytest.Ca
     assert "the same bit for bit: 1 of 1 round\n" in capsys.readouterr().err
 
 
-def test_replay_tells_which_round_differs(
+def test_replay_tells_which_round_differs_and_what_else_does(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refine(photo, tmp_path / "run")
     steps = tmp_path / "run" / "steps.jsonl"
     lines = steps.read_text().splitlines()
-    step = json.loads(lines[1])
+    setup, step = json.loads(lines[0]), json.loads(lines[1])
     step["instances"] = step["instances"][1:]
-    steps.write_text("\n".join([lines[0], json.dumps(step), *lines[2:]]) + "\n")
+    setup["segmenter"]["weights"] = "of last week"
+    steps.write_text("\n".join([json.dumps(setup), json.dumps(step), *lines[2:]]) + "\n")
     run("replay", tmp_path / "run", code=1)
-    assert "other masks than recorded: round 1" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "other masks than recorded: round 1" in told
+    assert "weights: was of last week, now " in told
 
 
 def test_the_oracle_pilots_with_the_truth_from_an_image(

@@ -164,6 +164,7 @@ def replay(
 ) -> None:
     """Decide a recorded session anew, and see whether every mask comes out the same."""
     from maskpilot import refine as work
+    from maskpilot.crew.settings import differences
     from maskpilot.runfolder import RunFolder
     from maskpilot.segmenters import load_segmenter
 
@@ -172,6 +173,7 @@ def replay(
     name = str(recorded.setup.segmenter.get("name"))
     with closing(load_segmenter(name, checkpoint=checkpoint, device=device)) as engine:
         differing = work.replay(folder, engine, recorded)
+        others = differences(recorded.setup.segmenter, {"name": engine.name, **engine.provenance})
     rounds = len(recorded.steps)
     if as_json:
         print_json(
@@ -180,7 +182,8 @@ def replay(
     else:
         say(f"the same bit for bit: {rounds - len(differing)} of {counted(rounds, 'round')}")
     if differing:
-        fail(f"other masks than recorded: {', '.join(f'round {index + 1}' for index in differing)}")
+        numbers = ", ".join(f"round {index + 1}" for index in differing)
+        fail("\n".join([f"other masks than recorded: {numbers}", *others]))
 
 
 def _policy(

@@ -2,7 +2,8 @@
 
 Source: SAM 3 (arXiv 2511.16719), section on evaluation, and the official code, sam3/eval/cgf1_eval.py of
 sam3 0.1.4. The numbers here are those of the official code to the last digit, its small constants
-included; a test holds them side by side. What to know of that code before trusting it:
+included, and a test holds them side by side; but of two pairings of masks whose IoUs sum to exactly the
+same, each may take another. What to know of that code before trusting it:
 
 - Its constants (1e-4 in precision, recall and F1, 1e-6 in IL_MCC) keep a perfect result below 1: 0.99985
   where there is one object, 0.99995 where there are many.
