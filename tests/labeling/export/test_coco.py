@@ -1,5 +1,6 @@
 """COCO files: pycocotools reads back every pixel."""
 
+import gc
 import json
 import tracemalloc
 from pathlib import Path
@@ -143,6 +144,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
         folder = tmp_path / str(count)
         folder.mkdir()
         writer = find_format("coco").open(Target(folder, ("ring", "pair", "ghost")))
+        gc.collect()
         tracemalloc.start()
         for number in range(1, count + 1):
             name = f"{number}.png"
@@ -152,7 +154,8 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
         tracemalloc.stop()
         return found
 
-    assert peak(1000) < 1.2 * peak(200)
+    few, many = peak(200), peak(1000)
+    assert (many - few) / 800 < 500  # bytes; the labels of one image take more than a thousand
 
 
 def test_classes_that_were_never_found_are_there(tmp_path: Path) -> None:
