@@ -72,7 +72,8 @@ def _means(records: Sequence[Mapping[str, float]], name: str, end: float) -> lis
     parts: dict[int, list[float]] = {}
     for record in records:
         if name in record:
-            parts.setdefault(int(record["minutes"] / end * POINTS), []).append(record[name])
+            part = min(int(record["minutes"] / end * POINTS), POINTS - 1)
+            parts.setdefault(part, []).append(record[name])
     return [((part + 0.5) / POINTS * end, statistics.fmean(values)) for part, values in sorted(parts.items())]
 
 
