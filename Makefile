@@ -70,8 +70,8 @@ bench: $(STAMP) ## Ours beside a peer, as ratios; some minutes
 	$(BIN)/python -m benchmarks
 
 nano: $(STAMP) ## Train the small SAM 3 from scratch, then hold it against its gates; hours
-	$(TRAIN) --out runs/nano-coarse --resolution 224 --minutes 150
-	$(TRAIN) --out runs/nano --from runs/nano-coarse/model.pt --first-seed 2000000 --images 6 --minutes 90
+	$(TRAIN) --out runs/nano-coarse --resolution 224 --minutes 85
+	$(TRAIN) --out runs/nano --from runs/nano-coarse/model.pt --first-seed 2000000 --images 6 --minutes 50
 	$(BIN)/python -m maskpilot.segmenters.nano.evaluate --checkpoint runs/nano/nano.safetensors
 
 clean: ## Remove the environment and the caches; runs stay
