@@ -242,7 +242,7 @@ def test_images_about_which_no_reply_ever_comes_fail_where_a_drawing_is_answered
     outcome = label(tmp_path / "run", images, pilot, workers=workers, engine=patient(clock))
     assert (outcome.ended, outcome.done, outcome.failed) == (Ended.complete, 1, 3)
     assert set(failures_of(tmp_path / "run").values()) == {("EndpointError", "no answer")}
-    assert 1 <= len(checks) <= 3
+    assert len(checks) == 3 or workers > 1  # of many, some may see another image answered instead
     assert outcome.summary.usage.calls == len(checks) + 4  # those of the image with an answer
 
 
